@@ -1,0 +1,241 @@
+"""The job's configuration: typed, frozen, checked before anything starts.
+
+Every key is documented once, in conf/reference.toml.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, get_type_hints
+
+from event_lake.errors import ConfigError
+
+KINDS = ("kinesis", "files")
+PLANNED_KINDS = ("aws-kinesis", "glue-kinesis", "delta")
+FORMATS = ("delta", "parquet", "json")
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """A size in bytes, written as "128 MB" (1 MB = 1,048,576 bytes)."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Source:
+    kind: str = "kinesis"
+    stream: str = ""
+    region: str = ""
+    endpoint_url: str = ""
+    starting_position: str = "trim_horizon"
+    fail_on_data_loss: bool = True
+    slice: timedelta = timedelta(minutes=10)
+    hold_back: timedelta = timedelta(milliseconds=200)
+    tasks: int = 0
+    connections_per_task: int = 8
+    retry_for: timedelta = timedelta(minutes=2)
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Lake:
+    path: str = ""
+    quarantine_path: str = ""
+    format: str = "delta"
+    target_file_size: Bytes = Bytes(128 * 1024 * 1024)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Dedup:
+    window: timedelta = timedelta(hours=24)
+    margin: timedelta = timedelta(hours=2)
+
+
+@dataclass(frozen=True)
+class Trigger:
+    interval: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Config:
+    source: Source
+    lake: Lake
+    checkpoint: Checkpoint
+    dedup: Dedup
+    trigger: Trigger
+    spark: Mapping[str, str] = field(default_factory=dict)  # Spark settings, keys without the leading "spark."
+
+
+def read_config(text: str, overrides: Sequence[str] = ()) -> Config:
+    """TOML text and `section.key=value` overrides as a Config. Raises ConfigError, naming the key."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the configuration is not valid TOML: {error}") from error
+    for override in overrides:
+        _apply(document, override)
+    sections = {f.name: get_type_hints(Config)[f.name] for f in dataclasses.fields(Config) if f.name != "spark"}
+    for name in document:
+        if name not in sections and name != "spark":
+            raise ConfigError(f"there is no section [{name}]{_nearest(name, [*sections, 'spark'])}")
+    read = {name: _section(name, kind, document.get(name, {})) for name, kind in sections.items()}
+    config = Config(**read, spark=_flattened(document.get("spark", {})))
+    _check(config)
+    return config
+
+
+def _apply(document: dict[str, Any], override: str) -> None:
+    name, equals, value = override.partition("=")
+    section, dot, key = name.partition(".")
+    if not (equals and dot and section and key):
+        raise ConfigError(f"--set {override!r} is not of the form section.key=value")
+    table = document.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{section} is a single value in the configuration; expected a section [{section}]")
+    if section == "spark":
+        document[section] = table = dict(_flattened(table))
+    table[key] = value
+
+
+def _section(name: str, kind: Any, table: Any) -> Any:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{name} is a single value in the configuration; expected a section [{name}]")
+    types = get_type_hints(kind)
+    for key in table:
+        if key not in types:
+            raise ConfigError(f"there is no key {name}.{key}{_nearest(key, list(types), name)}")
+    return kind(**{key: _value(f"{name}.{key}", types[key], value) for key, value in table.items()})
+
+
+def _nearest(name: str, known: list[str], section: str = "") -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {section + '.' if section else ''}{near[0]}?"
+    return f"; there are {', '.join(known)}"
+
+
+def _value(key: str, kind: Any, value: Any) -> Any:
+    if kind is timedelta and isinstance(value, str):
+        return _duration(key, value)
+    if kind is Bytes and isinstance(value, str):
+        return _size(key, value)
+    if kind is bool and value in ("true", "false"):
+        return value == "true"
+    if kind is int and isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    if kind is str and isinstance(value, datetime):
+        return value.isoformat()
+    if type(value) is kind:
+        return value
+    forms = {
+        timedelta: 'a duration such as "24 hours"',
+        Bytes: 'a size such as "128 MB"',
+        bool: "true or false",
+        int: "a whole number",
+        str: "a string",
+    }
+    raise ConfigError(f"{key} is {value!r}; expected {forms[kind]}")
+
+
+_SECONDS = {"ms": 0.001, "millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+
+
+def _duration(key: str, text: str) -> timedelta:
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)\s*", text)
+    seconds = (_SECONDS.get(match[2]) or _SECONDS.get(match[2].removesuffix("s"))) if match else None
+    if match is None or seconds is None:
+        raise ConfigError(f'{key} is {text!r}; expected a duration such as "24 hours", "90 seconds" or "200 ms"')
+    return timedelta(seconds=float(match[1]) * seconds)
+
+
+_SIZES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
+
+
+def _size(key: str, text: str) -> Bytes:
+    match = re.fullmatch(r"\s*([0-9]+)\s*([KMG]?B)\s*", text.upper())
+    if match is None:
+        raise ConfigError(f'{key} is {text!r}; expected a size such as "128 MB"')
+    return Bytes(int(match[1]) * _SIZES[match[2]])
+
+
+def _flattened(table: Any, prefix: str = "") -> dict[str, str]:
+    if not isinstance(table, Mapping):
+        raise ConfigError("spark is a single value in the configuration; expected a section [spark]")
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat |= _flattened(value, f"{name}.")
+        else:
+            flat[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return flat
+
+
+def _check(config: Config) -> None:
+    source, lake, dedup = config.source, config.lake, config.dedup
+    if source.kind in PLANNED_KINDS:
+        raise ConfigError(
+            f"source.kind is {source.kind!r}, which this version cannot read yet; use {' or '.join(KINDS)}"
+        )
+    _one_of("source.kind", source.kind, KINDS)
+    _one_of("lake.format", lake.format, FORMATS)
+    _given("source.stream" if source.kind == "kinesis" else "source.path", source.stream or source.path)
+    _given("lake.path", lake.path)
+    _given("lake.quarantine_path", lake.quarantine_path)
+    _given("checkpoint.path", config.checkpoint.path)
+    paths = {
+        "lake.path": lake.path,
+        "lake.quarantine_path": lake.quarantine_path,
+        "checkpoint.path": config.checkpoint.path,
+    }
+    for key, path in paths.items():
+        for other, outer in paths.items():
+            if key != other and f"{path.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/"):
+                raise ConfigError(f"{key} ({path}) lies in {other} ({outer}); give each a folder of its own")
+    if source.starting_position not in ("trim_horizon", "latest"):
+        try:
+            datetime.fromisoformat(source.starting_position)
+        except ValueError:
+            raise ConfigError(
+                f"source.starting_position is {source.starting_position!r}; "
+                "expected trim_horizon, latest or an ISO 8601 time"
+            ) from None
+    if dedup.window < timedelta(seconds=1):
+        raise ConfigError("dedup.window is shorter than a second")
+    if dedup.margin < timedelta(hours=2):
+        raise ConfigError(
+            "dedup.margin is under 2 hours: it is what the clock may step back without a record being late"
+        )
+    if source.slice < timedelta(seconds=1):
+        raise ConfigError("source.slice is shorter than a second")
+    if source.connections_per_task < 1:
+        raise ConfigError("source.connections_per_task is 0; expected at least 1")
+    if lake.target_file_size.count < 1024**2:
+        raise ConfigError("lake.target_file_size is under 1 MB")
+
+
+def _one_of(key: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{key} is {value!r}; expected one of {', '.join(allowed)}{_nearest_value(value, allowed)}")
+
+
+def _nearest_value(value: str, allowed: Sequence[str]) -> str:
+    near = difflib.get_close_matches(value, allowed, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _given(key: str, value: str) -> None:
+    if not value:
+        raise ConfigError(f"{key} is missing; see conf/reference.toml")

@@ -1,0 +1,31 @@
+"""What can go wrong, by who must act; `exit_code` is what the job ends with.
+
+EventLakeError        1  something else; the message says what
+├── ConfigError       2  whoever wrote the configuration: the message names the key
+├── DataLossError     3  whoever owns stream and checkpoint: records would be lost, nothing was skipped
+└── AccountingError   4  whoever maintains this project: a micro-batch does not add up, nothing of it was written
+"""
+
+
+class EventLakeError(Exception):
+    """Base of every error that the job raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigError(EventLakeError):
+    """The configuration is wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class DataLossError(EventLakeError):
+    """Going on would lose records, or leave them out of the table."""
+
+    exit_code = 3
+
+
+class AccountingError(EventLakeError):
+    """received = stored + duplicates + quarantined does not hold, or a record was dropped as late."""
+
+    exit_code = 4

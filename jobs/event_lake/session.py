@@ -1,0 +1,74 @@
+"""The Spark session of the job: the settings that it rests on, and its own packages on the workers."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from pyspark import SparkConf
+from pyspark.sql import SparkSession
+
+from event_lake.config import Config
+
+PACKAGES = ("event_lake", "kinesis_source")
+
+# What the guarantees rest on; whatever a user sets, these stay.
+FIXED = {
+    "spark.sql.session.timeZone": "UTC",
+    # An empty micro-batch after each one would only scan the state again.
+    "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+
+# Good for this job; spark-submit --conf, the cluster's defaults and the [spark] section go before them.
+PREFERRED = {
+    "spark.app.name": "event-lake",
+    "spark.sql.streaming.stateStore.providerClass": (
+        "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+    ),
+    "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "false",
+    "spark.databricks.delta.snapshotPartitions": "4",
+    "spark.sql.parquet.compression.codec": "zstd",
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
+}
+
+
+def create_session(config: Config) -> SparkSession:
+    """The session that the configuration asks for; logs of Spark itself from warnings up."""
+    settings = SparkConf()
+    chosen = {f"spark.{key}": value for key, value in config.spark.items()}
+    for key, value in PREFERRED.items():
+        if key not in chosen and not settings.contains(key):
+            settings.set(key, value)
+    for key, value in {**chosen, **FIXED}.items():
+        settings.set(key, value)
+    spark = SparkSession.builder.config(conf=settings).getOrCreate()
+    spark.sparkContext.setLogLevel("WARN")
+    ship_packages(spark)
+    return spark
+
+
+def ship_packages(spark: SparkSession) -> None:
+    """Gives the Python workers this job's packages; without it a job imports in the driver and fails in the workers.
+
+    Two ways, since each reaches only some of them: Spark (4.1.1, seen) starts the process that plans a Python
+    streaming source without the files of --py-files and addPyFile, but with the environment; and a cluster's executors
+    have those files, but not the driver's folders.
+    """
+    origin = Path(__file__).resolve().parent.parent
+    spark.sparkContext.environment["PYTHONPATH"] = str(origin)
+    if not origin.is_dir():
+        return  # imported from a zip: it came with --py-files, and executors have it too
+    archive = Path(tempfile.mkdtemp(prefix="event-lake-")) / "event_lake_packages.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for package in PACKAGES:
+            for file in sorted((origin / package).glob("**/*.py")):
+                packed.write(file, file.relative_to(origin))
+    path = list(sys.path)
+    spark.sparkContext.addPyFile(str(archive))
+    # addPyFile also puts the zip first on this driver's path, where the checkout itself is to stay.
+    sys.path[:] = path

@@ -1,0 +1,163 @@
+"""One micro-batch into two tables, each exactly once, whatever Spark replays.
+
+Quarantine is written first and events last: an events commit therefore says that its micro-batch is wholly stored,
+and carries the micro-batch's end offset, so that a table can be held against a checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Protocol
+
+from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from event_lake.config import Lake
+from event_lake.delta_table import DeltaTableWriter
+from event_lake.file_table import FileTableWriter
+from event_lake.schema import EVENTS, EVENTS_PARTITIONS, QUARANTINE, QUARANTINE_PARTITIONS
+from event_lake.storage import Storage
+
+
+@dataclass(frozen=True)
+class BatchMark:
+    """What names a micro-batch in the tables: the query, its number, and where it ends in the source."""
+
+    query_id: str
+    batch_id: int
+    end_offset: str
+    complete_through: str | None  # ISO 8601: everything that arrived before it is in; null where the source cannot tell
+
+    @property
+    def offset_hash(self) -> str:
+        return hashlib.sha256(self.end_offset.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        return json.dumps({**asdict(self), "offset_hash": self.offset_hash}, sort_keys=True)
+
+
+class TableWriter(Protocol):
+    """What a format must be able to do."""
+
+    def create(self) -> None:
+        """Makes the table where there is none; called once, before the first micro-batch."""
+
+    def append(self, rows: DataFrame, mark: BatchMark) -> None:
+        """Adds the rows of a micro-batch, all or none, once: a replay of the same micro-batch changes nothing.
+
+        Raises DataLossError where the table is ahead of the checkpoint: the rows would be taken for written.
+        """
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Rows and bytes of a micro-batch bound for one partition of a table."""
+
+    good: bool
+    partition: tuple[str | None, str]  # event_type (problem, where it is not good) and date
+    rows: int
+    data_bytes: int
+
+
+def volumes(batch: DataFrame) -> list[Volume]:
+    """Runs the micro-batch (it should be persisted) and says how much of it goes where."""
+    good = F.col("problem").isNull()
+    kind = F.coalesce(F.col("problem"), F.col("event_type"))
+    day = F.when(good, _date("created_datetime")).otherwise(_date("arrived_at"))
+    found: Sequence[Row] = (
+        batch.groupBy(good.alias("good"), kind.alias("kind"), day.cast("string").alias("day"))
+        .agg(F.count(F.lit(1)).alias("rows"), F.sum(F.length("data")).alias("data_bytes"))
+        .collect()
+    )
+    return [Volume(row["good"], (row["kind"], row["day"]), row["rows"], row["data_bytes"] or 0) for row in found]
+
+
+class EventSink:
+    """The events table and the quarantine table."""
+
+    def __init__(self, spark: SparkSession, storage: Storage, lake: Lake) -> None:
+        self._most_bytes = lake.target_file_size.count
+        self._parallelism = spark.sparkContext.defaultParallelism
+
+        def table(path: str, role: str, schema: StructType, partitions: Sequence[str]) -> TableWriter:
+            if lake.format == "delta":
+                return DeltaTableWriter(spark, path, role, schema, partitions)
+            return FileTableWriter(storage, path, lake.format, schema, partitions)
+
+        self._events = table(lake.path, "events", EVENTS, EVENTS_PARTITIONS)
+        self._quarantine = table(lake.quarantine_path, "quarantine", QUARANTINE, QUARANTINE_PARTITIONS)
+
+    def create(self) -> None:
+        self._events.create()
+        self._quarantine.create()
+
+    def write(self, batch: DataFrame, parts: Sequence[Volume], mark: BatchMark, now: datetime) -> None:
+        """Stores a persisted micro-batch of parsed records (schema.PARSED_RECORD); `now` becomes their stored_at."""
+        batch = batch.withColumn("stored_at", F.lit(now))
+        bad = [part for part in parts if not part.good]
+        if bad:
+            rows = quarantined(batch.where(F.col("problem").isNotNull()))
+            self._quarantine.append(self._gathered(rows, bad, ("problem", "date"), "data"), mark)
+        good = [part for part in parts if part.good]
+        rows = stored(batch.where(F.col("problem").isNull()))
+        self._events.append(self._gathered(rows, good, ("event_type", "date"), "payload"), mark)
+
+    def _gathered(self, rows: DataFrame, parts: Sequence[Volume], keys: tuple[str, str], content: str) -> DataFrame:
+        """Rows of one partition in one task, so that it becomes one file; only what is too big for one is spread.
+
+        `content` only serves to spread evenly and repeatably.
+        """
+        big = [part for part in parts if part.data_bytes > self._most_bytes]
+        files = len(parts) + sum(part.data_bytes // self._most_bytes for part in big)
+        slice_number: Column = F.lit(0)
+        for part in big:
+            here = (F.col(keys[0]) == part.partition[0]) & (F.col(keys[1]) == F.lit(part.partition[1]).cast("date"))
+            pieces = part.data_bytes // self._most_bytes + 1
+            slice_number = F.when(here, F.pmod(F.xxhash64(content), F.lit(pieces))).otherwise(slice_number)
+        tasks = max(1, min(files, 2 * self._parallelism))
+        return rows.repartition(tasks, *keys, slice_number)
+
+
+def stored(good: DataFrame) -> DataFrame:
+    """Good parsed records as rows of the events table (schema.EVENTS)."""
+    return good.select(
+        "event_uuid",
+        "event_name",
+        "event_type",
+        "event_subtype",
+        "created_at",
+        "created_datetime",
+        F.col("data").cast("string").alias("payload"),
+        "arrived_at",
+        "stored_at",
+        "shard_id",
+        "sequence_number",
+        "sub_sequence_number",
+        _date("created_datetime").alias("date"),
+    )
+
+
+def quarantined(bad: DataFrame) -> DataFrame:
+    """Bad parsed records as rows of the quarantine table (schema.QUARANTINE)."""
+    return bad.select(
+        "problem",
+        "detail",
+        "data",
+        "event_uuid",
+        "event_name",
+        "arrived_at",
+        "stored_at",
+        "shard_id",
+        "sequence_number",
+        "sub_sequence_number",
+        _date("arrived_at").alias("date"),
+    )
+
+
+def _date(column: str) -> Column:
+    return F.to_date(F.col(column))

@@ -1,0 +1,85 @@
+"""Where raw records come from; every kind yields schema.RAW_RECORD."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+import kinesis_source
+from event_lake.config import Config, Source
+from event_lake.schema import RAW_RECORD
+
+
+def raw_records(spark: SparkSession, config: Config, goal: kinesis_source.StreamOffset | None = None) -> DataFrame:
+    """A streaming DataFrame of raw records (schema.RAW_RECORD); with a goal it ends there and then stays idle."""
+    if config.source.kind == "files":
+        return _from_files(spark, config.source)
+    options = kinesis_options(config.source, spark.sparkContext.defaultParallelism)
+    if goal is not None:
+        options["endingPosition"] = json.dumps(goal.to_json())
+    spark.dataSource.register(kinesis_source.KinesisDataSource)
+    return spark.readStream.format("kinesis-exact").options(**options).load()
+
+
+def kinesis_options(source: Source, parallelism: int) -> dict[str, str]:
+    """The options of `kinesis-exact` that the configuration stands for."""
+    options = {
+        "streamName": source.stream,
+        "startingPosition": source.starting_position,
+        "failOnDataLoss": str(source.fail_on_data_loss).lower(),
+        "sliceSeconds": str(source.slice.total_seconds()),
+        "holdBackMs": str(source.hold_back.total_seconds() * 1000),
+        "tasks": str(source.tasks or parallelism),
+        "connectionsPerTask": str(source.connections_per_task),
+        "retrySeconds": str(source.retry_for.total_seconds()),
+    }
+    if source.region:
+        options["region"] = source.region
+    if source.endpoint_url:
+        options["endpointUrl"] = source.endpoint_url
+    return options
+
+
+def _from_files(spark: SparkSession, source: Source) -> DataFrame:
+    """One record a line. Files arrive when they were last modified; a record is identified by its path and line."""
+    lines = (
+        spark.readStream.format("text")
+        .option("lineSep", "\n")
+        .option("recursiveFileLookup", "true")
+        .load(source.path)
+        .select(
+            F.col("value").cast("binary").alias("data"),
+            F.col("_metadata.file_path").alias("path"),
+            F.col("_metadata.file_block_start").alias("block"),
+            F.col("_metadata.file_modification_time").alias("arrived_at"),
+        )
+    )
+    return lines.mapInArrow(_number_lines, RAW_RECORD)
+
+
+def _number_lines(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    """Names each line by its path, the start of its split and its number in the split; the same again in a replay."""
+    place, line = ("", -1), 0
+    for batch in batches:
+        numbers: list[str] = []
+        for path, block in zip(batch.column("path").to_pylist(), batch.column("block").to_pylist(), strict=True):
+            place, line = ((path, block), 1) if place != (path, block) else (place, line + 1)
+            numbers.append(f"{path}:{line}" if block == 0 else f"{path}@{block}:{line}")
+        count = batch.num_rows
+        nothing = pa.nulls(count, pa.string())
+        yield pa.RecordBatch.from_arrays(
+            [
+                batch.column("data"),
+                nothing,
+                nothing,
+                nothing,
+                pa.array(numbers, pa.string()),
+                pa.repeat(pa.scalar(0, pa.int64()), count),
+                batch.column("arrived_at"),
+            ],
+            names=RAW_RECORD.fieldNames(),
+        )

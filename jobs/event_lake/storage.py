@@ -1,0 +1,104 @@
+"""Small files on any Hadoop path (file, s3, s3a): the configuration, the stop marker, the report, manifests.
+
+Table data never comes through here; Spark reads and writes that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark import SparkConf, SparkContext
+
+from event_lake.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file or folder in a listing."""
+
+    path: str
+    name: str
+    is_folder: bool
+
+
+class Storage:
+    """Hadoop's file systems, as configured for the running Spark driver."""
+
+    def __init__(self, jvm: Any, hadoop_conf: Any) -> None:
+        self._jvm = jvm
+        self._conf = hadoop_conf
+
+    @classmethod
+    def of_driver(cls) -> Storage:
+        """Before there is a session: with the settings that spark-submit was given."""
+        SparkContext._ensure_initialized(conf=SparkConf())
+        jvm: Any = SparkContext._jvm
+        return cls(jvm, jvm.org.apache.spark.deploy.SparkHadoopUtil.get().newConfiguration(SparkConf()._jconf))
+
+    @classmethod
+    def of_session(cls, spark: Any) -> Storage:
+        """With the running session's settings, the [spark] section of the configuration among them."""
+        return cls(spark._jvm, spark._jsparkSession.sessionState().newHadoopConf())
+
+    def exists(self, path: str) -> bool:
+        return bool(self._file_system(path).exists(self._path(path)))
+
+    def read_text(self, path: str) -> str:
+        """Raises ConfigError where there is no such file."""
+        try:
+            stream = self._file_system(path).open(self._path(path))
+        except Py4JJavaError as error:
+            raise ConfigError(f"{path} cannot be read: {error.java_exception.toString()}") from error
+        try:
+            return bytes(stream.readAllBytes()).decode("utf-8")
+        finally:
+            stream.close()
+
+    def write_text(self, path: str, text: str) -> None:
+        """Creates or replaces the file, folders included."""
+        stream = self._file_system(path).create(self._path(path), True)
+        try:
+            stream.write(text.encode("utf-8"))
+        finally:
+            stream.close()
+
+    def delete(self, path: str) -> None:
+        """Deletes a file, or a folder with all that is in it; nothing happens where there is none."""
+        self._file_system(path).delete(self._path(path), True)
+
+    def move(self, old: str, new: str) -> None:
+        target = self._path(new)
+        files = self._file_system(new)
+        files.mkdirs(target.getParent())
+        if not files.rename(self._path(old), target):
+            raise OSError(f"{old} could not be moved to {new}")
+
+    def entries(self, folder: str) -> Sequence[Entry]:
+        """What stands directly in a folder, by name; nothing where there is no such folder."""
+        files = self._file_system(folder)
+        if not files.exists(self._path(folder)):
+            return []
+        return sorted((_entry(status) for status in files.listStatus(self._path(folder))), key=lambda e: e.name)
+
+    def files_below(self, folder: str) -> Sequence[str]:
+        """The paths of all files below a folder."""
+        found: list[str] = []
+        waiting = [folder]
+        while waiting:
+            for entry in self.entries(waiting.pop()):
+                (waiting if entry.is_folder else found).append(entry.path)
+        return found
+
+    def _path(self, path: str) -> Any:
+        return self._jvm.org.apache.hadoop.fs.Path(path)
+
+    def _file_system(self, path: str) -> Any:
+        return self._path(path).getFileSystem(self._conf)
+
+
+def _entry(status: Any) -> Entry:
+    path = status.getPath()
+    return Entry(path.toString(), path.getName(), bool(status.isDirectory()))

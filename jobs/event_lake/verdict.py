@@ -1,0 +1,192 @@
+"""Whether a record is a good event, and if not, why: plain Python, one record at a time.
+
+The problems are a contract: people filter the quarantine table by them. Of several problems a record has, the first
+in this order is its `problem`.
+
+empty                       zero bytes
+not_json                    not strict JSON (RFC 8259, UTF-8, nothing after the value) as orjson accepts it
+not_an_object               JSON, but no object
+repeated_key                event_uuid, event_name or created_at given twice with different values
+event_uuid_missing          absent or null
+event_uuid_not_string
+event_uuid_empty
+event_uuid_too_long         more than 256 characters
+event_name_missing          absent or null
+event_name_not_string
+event_type_invalid          first part of the name not 1 to 128 ASCII letters, digits, `_`, `-`, `.`
+created_at_missing          absent or null
+created_at_not_number       neither a number nor a JSON number in a string
+created_at_in_milliseconds  would be in range if divided by 1,000
+created_at_out_of_range     before 2000-01-01T00:00:00Z or more than a day after arrival
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any, NamedTuple
+
+import orjson
+
+LONGEST_UUID = 256
+LONGEST_DETAIL = 200
+EARLIEST_MICROS = 946_684_800_000_000  # 2000-01-01T00:00:00Z
+DAY_MICROS = 86_400_000_000
+
+EVENT_TYPE = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+# Hive and Spark write this in place of a null partition value; as a type it could not be told from one.
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+UNIQUE_KEYS = ("event_uuid", "event_name", "created_at")
+
+
+class Verdict(NamedTuple):
+    """One record's columns; `problem` and `detail` are None for a good event, what cannot be read is None."""
+
+    problem: str | None = None
+    detail: str | None = None
+    event_uuid: str | None = None
+    event_name: str | None = None
+    event_type: str | None = None
+    event_subtype: str | None = None
+    created_at: int | None = None  # Unix seconds, floor
+    created_micros: int | None = None  # Unix microseconds, floor
+
+
+def judge(data: bytes, arrived_micros: int) -> Verdict:
+    """Reads one record that arrived at `arrived_micros` (Unix microseconds). Never raises."""
+    if not data:
+        return Verdict("empty", "the record has zero bytes")
+    try:
+        event = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        return Verdict("not_json", _shortened(str(error)))
+    if not isinstance(event, dict):
+        return Verdict("not_an_object", f"the JSON is {_kind(event)}")
+
+    uuid: Any = event.get("event_uuid")
+    name: Any = event.get("event_name")
+    created: Any = event.get("created_at")
+    problem = _repeated_key(data) or _uuid_problem(uuid) or _name_problem(name)
+    if problem is None:
+        micros = _micros(created)
+        if micros is not None and _in_range(micros, arrived_micros):
+            return _good(uuid, name, micros)
+        problem = _created_problem(created, micros, arrived_micros)
+    code, _, detail = problem.partition(": ")
+    return Verdict(code, _shortened(detail), _readable(uuid), _readable(name))
+
+
+def _good(uuid: str, name: str, micros: int) -> Verdict:
+    parts = name.split(":", 2)
+    subtype = parts[1] if len(parts) > 1 and parts[1] else None
+    return Verdict(None, None, uuid, name, parts[0], subtype, micros // 1_000_000, micros)
+
+
+def _uuid_problem(uuid: Any) -> str | None:
+    if type(uuid) is not str:
+        return _absent_or_wrong("event_uuid", uuid, "string")
+    if not uuid:
+        return "event_uuid_empty: event_uuid is an empty string"
+    if len(uuid) > LONGEST_UUID:
+        return f"event_uuid_too_long: event_uuid has {len(uuid)} characters, at most {LONGEST_UUID} are allowed"
+    return None
+
+
+def _name_problem(name: Any) -> str | None:
+    if type(name) is not str:
+        return _absent_or_wrong("event_name", name, "string")
+    event_type = name.partition(":")[0]
+    if not EVENT_TYPE.fullmatch(event_type) or event_type == NULL_PARTITION:
+        return f"event_type_invalid: the first part of event_name is {_shortened(event_type)!r}"
+    return None
+
+
+def _created_problem(created: Any, micros: int | None, arrived_micros: int) -> str:
+    if created is None:
+        return "created_at_missing: created_at is absent or null"
+    what = _shortened(repr(created)) if isinstance(created, (int, float, str)) else _kind(created)
+    if micros is None:
+        return f"created_at_not_number: created_at is {what}"
+    if _in_range(micros // 1000, arrived_micros):
+        return f"created_at_in_milliseconds: created_at is {what}, seconds are expected"
+    return f"created_at_out_of_range: created_at is {what}; from the year 2000 to a day after arrival is allowed"
+
+
+def _in_range(micros: int, arrived_micros: int) -> bool:
+    return EARLIEST_MICROS <= micros <= arrived_micros + DAY_MICROS
+
+
+def _micros(created: Any) -> int | None:
+    """Seconds as a number, or a JSON number in a string, in whole microseconds; None where it is neither."""
+    if type(created) is int:
+        return created * 1_000_000
+    if type(created) is float:
+        number = Decimal(repr(created))
+    elif type(created) is str and len(created) <= 64 and JSON_NUMBER.fullmatch(created):
+        number = Decimal(created)
+        # Scaling 1e999999999 would fill the memory with zeros; so large a number is out of range anyway.
+        if number and abs(number.adjusted()) > 30:
+            number = Decimal("1e30").copy_sign(number) if number.adjusted() > 0 else Decimal(0)
+    else:
+        return None
+    return int((number * 1_000_000).to_integral_value(ROUND_FLOOR))
+
+
+def _absent_or_wrong(key: str, value: Any, expected: str) -> str:
+    if value is None:
+        return f"{key}_missing: {key} is absent or null"
+    return f"{key}_not_{expected}: {key} is {_kind(value)}"
+
+
+def _readable(value: Any) -> str | None:
+    return value[:LONGEST_UUID] if isinstance(value, str) else None
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return kinds.get(type(value), "null")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_DETAIL else text[: LONGEST_DETAIL - 1] + "…"
+
+
+# Repeated keys. orjson keeps the last of them without a word, so the text itself is looked at, but only where the
+# keys' names occur more than once in it, or where an escape could hide one.
+
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],]', re.DOTALL)
+_KEY_NAMES = tuple(key.encode() for key in UNIQUE_KEYS)
+
+
+def _repeated_key(data: bytes) -> str | None:
+    if b"\\u00" not in data and all(data.count(name) <= 1 for name in _KEY_NAMES):
+        return None
+    seen: dict[str, Any] = {}
+    for key, value in _members(data):
+        if key not in UNIQUE_KEYS:
+            continue
+        read = orjson.loads(value)
+        if key in seen and (type(seen[key]) is not type(read) or seen[key] != read):
+            return f"repeated_key: {key} is given twice with different values"
+        seen[key] = read
+    return None
+
+
+def _members(data: bytes) -> list[tuple[str, bytes]]:
+    """The members of the outermost object of valid JSON, in order, repeated ones too: key and the value's text."""
+    members: list[tuple[str, bytes]] = []
+    depth, key, value_from = 0, None, 0
+    for token in _TOKEN.finditer(data):
+        mark = token.group()
+        if mark in (b"{", b"["):
+            depth += 1
+        elif mark in (b"}", b"]", b","):
+            if depth == 1 and key is not None:
+                members.append((key, data[value_from : token.start()]))
+                key = None
+            depth -= mark != b","
+        elif depth == 1 and key is None:
+            key = orjson.loads(mark)
+            value_from = data.index(b":", token.end()) + 1
+    return members

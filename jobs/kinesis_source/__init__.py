@@ -1,0 +1,36 @@
+"""Exact reading of Kinesis streams from Spark: ``format("kinesis-exact")``.
+
+Spark's own offset log holds, for every shard, the exact position where each micro-batch ends; a replay reads the same
+records, and there is no side metadata to lose. `source` is what Spark calls; `planner` decides in the driver where a
+micro-batch ends; `reader` reads it in the executors; `position` is what stands in the offset log; `shards` and
+`client` are Kinesis' HTTP API; `options` and `errors` are what a user meets. Imports nothing from event_lake.
+"""
+
+from kinesis_source.client import KinesisClient
+from kinesis_source.errors import DataLossError, KinesisSourceError, OptionError, StreamError, UnavailableError
+from kinesis_source.options import Options
+from kinesis_source.planner import Planner
+from kinesis_source.position import Position, StreamOffset
+from kinesis_source.source import SCHEMA, KinesisDataSource
+
+__all__ = [
+    "SCHEMA",
+    "DataLossError",
+    "KinesisDataSource",
+    "KinesisSourceError",
+    "OptionError",
+    "Position",
+    "StreamError",
+    "StreamOffset",
+    "UnavailableError",
+    "tip",
+]
+
+
+def tip(options: dict[str, str]) -> StreamOffset:
+    """The end of everything that has arrived in the stream by now, for the option `endingPosition`.
+
+    `options` are those of the reader. Raises the errors of `kinesis_source.errors`.
+    """
+    parsed = Options.parse(options)
+    return Planner(KinesisClient(parsed), parsed).tip()

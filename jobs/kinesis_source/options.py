@@ -1,0 +1,117 @@
+"""The options of ``spark.readStream.format("kinesis-exact")``, read once and typed.
+
+Names are case-insensitive, as everywhere in Spark.
+
+==================  ==============  ===================================================================================
+option              default         meaning
+==================  ==============  ===================================================================================
+streamName          required        name or ARN of the stream
+region              from the chain  AWS region; boto3's own chain is asked where it is missing
+endpointUrl         AWS             another endpoint: VPC, FIPS, or a server on this machine
+startingPosition    trim_horizon    ``trim_horizon``, ``latest`` or an ISO 8601 time; used by a query's first start only
+endingPosition      none            a JSON offset as `kinesis_source.tip` gives it: read up to it, then stay idle
+failOnDataLoss      true            stop when records that were to be read are gone; false logs the gap and goes on
+sliceSeconds        600             most arrival time, in seconds, that one micro-batch covers while catching up
+holdBackMs          200             how far behind the server's clock a busy shard's micro-batch ends, in milliseconds
+tasks               CPU count       most Spark tasks a micro-batch is read with
+connectionsPerTask  8               most requests that one task has under way
+retrySeconds        120             how long a failing request is tried again before the query stops
+==================  ==============  ===================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kinesis_source.errors import OptionError
+from kinesis_source.position import StreamOffset, parse_time
+
+NAMES = (
+    "streamName",
+    "region",
+    "endpointUrl",
+    "startingPosition",
+    "endingPosition",
+    "failOnDataLoss",
+    "sliceSeconds",
+    "holdBackMs",
+    "tasks",
+    "connectionsPerTask",
+    "retrySeconds",
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that a reader needs to know; plain values only, so that it pickles to the executors."""
+
+    stream: str
+    region: str | None = None
+    endpoint_url: str | None = None
+    starting_position: str = "trim_horizon"
+    ending_position: StreamOffset | None = None
+    fail_on_data_loss: bool = True
+    slice_seconds: float = 600.0
+    hold_back_seconds: float = 0.2
+    tasks: int = 0
+    connections: int = 8
+    retry_seconds: float = 120.0
+
+    @property
+    def stream_field(self) -> dict[str, str]:
+        """The request field that names the stream: AWS takes a name or an ARN, each under its own key."""
+        return {"StreamARN" if self.stream.startswith("arn:") else "StreamName": self.stream}
+
+    @property
+    def stream_name(self) -> str:
+        return self.stream.rpartition("/")[2]
+
+    @classmethod
+    def parse(cls, given: Mapping[str, str]) -> Options:
+        """Reads Spark's option map. Raises OptionError, naming the option."""
+        texts = {key.lower(): value for key, value in given.items()}
+        unknown = sorted(set(texts) - {name.lower() for name in NAMES})
+        if unknown:
+            raise OptionError(f"kinesis-exact has no option {unknown[0]!r}; it has {', '.join(NAMES)}")
+        if not texts.get("streamname"):
+            raise OptionError("kinesis-exact needs the option streamName: the name or ARN of the stream")
+        start = texts.get("startingposition", "trim_horizon")
+        if start not in ("trim_horizon", "latest"):
+            parse_time(start)
+        ending = texts.get("endingposition")
+        return cls(
+            stream=texts["streamname"],
+            region=texts.get("region") or None,
+            endpoint_url=texts.get("endpointurl") or None,
+            starting_position=start,
+            ending_position=None if ending is None else StreamOffset.from_json(json.loads(ending)),
+            fail_on_data_loss=_flag(texts, "failOnDataLoss", True),
+            slice_seconds=_number(texts, "sliceSeconds", 600.0, least=1.0),
+            hold_back_seconds=_number(texts, "holdBackMs", 200.0, least=0.0) / 1000,
+            tasks=int(_number(texts, "tasks", float(os.cpu_count() or 1), least=1.0)),
+            connections=int(_number(texts, "connectionsPerTask", 8.0, least=1.0)),
+            retry_seconds=_number(texts, "retrySeconds", 120.0, least=0.0),
+        )
+
+
+def _flag(texts: Mapping[str, str], name: str, default: bool) -> bool:
+    text = texts.get(name.lower(), str(default)).lower()
+    if text not in ("true", "false"):
+        raise OptionError(f"option {name} is {text!r}; expected true or false")
+    return text == "true"
+
+
+def _number(texts: Mapping[str, str], name: str, default: float, least: float) -> float:
+    text = texts.get(name.lower())
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise OptionError(f"option {name} is {text!r}; expected a number") from error
+    if not least <= value < float("inf"):
+        raise OptionError(f"option {name} is {text}; expected at least {least:g}")
+    return value

@@ -1,0 +1,157 @@
+"""Where reading stands in a shard, and in a whole stream.
+
+A position is one of
+
+``trim_horizon``   before the oldest record that the shard holds
+``time:T``         before the first record that arrived at T (ISO 8601, UTC) or later
+``at:SEQ``         before the record with this sequence number
+``after:SEQ``      behind the record with this sequence number
+``end``            behind the last record of a closed shard: nothing will ever follow
+
+The first two only ever start a shard. Every position that ends a micro-batch of a shard with records names a
+sequence number (or ``end``), so a replay reads the same records whatever the time stamps say. Sequence numbers
+compare as integers: AWS documents them as increasing within a shard, not as strings of one length.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from kinesis_source.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Position:
+    """One place in one shard; ``str()`` gives the text that stands in Spark's offset log."""
+
+    kind: str
+    value: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value}" if self.value else self.kind
+
+    @classmethod
+    def parse(cls, text: str) -> Position:
+        kind, _, value = text.partition(":")
+        if kind in ("trim_horizon", "end") and not value:
+            return cls(kind)
+        if kind in ("at", "after") and value.isascii() and value.isdigit():
+            return cls(kind, value)
+        if kind == "time":
+            parse_time(value)
+            return cls(kind, value)
+        raise OptionError(
+            f"{text!r} is not a position; expected trim_horizon, end, time:ISO-8601, at:SEQUENCE or after:SEQUENCE"
+        )
+
+    @property
+    def sequence(self) -> int | None:
+        """The sequence number that an ``at`` or ``after`` position names."""
+        return int(self.value) if self.kind in ("at", "after") else None
+
+    def is_past(self, sequence: int) -> bool:
+        """Whether a reader that stands here has the record `sequence` behind it; False where only reading can tell."""
+        if self.kind == "end":
+            return True
+        own = self.sequence
+        return own is not None and (sequence < own or (self.kind == "after" and sequence == own))
+
+    def covers(self, goal: Position) -> bool:
+        """Whether a reader that stands here has reached `goal`; a goal at the trim horizon is an empty shard's."""
+        if self == goal or self.kind == "end" or goal == TRIM_HORIZON:
+            return True
+        own, aim = self.sequence, goal.sequence
+        if own is None or aim is None:
+            return False
+        return own > aim or (own == aim and self.kind == "after")
+
+
+TRIM_HORIZON = Position("trim_horizon")
+END = Position("end")
+
+
+def at(sequence: str) -> Position:
+    """Before the record `sequence`."""
+    return Position("at", sequence)
+
+
+def after(sequence: str) -> Position:
+    """Behind the record `sequence`."""
+    return Position("after", sequence)
+
+
+def at_time(seconds: float) -> Position:
+    """Before the first record that arrived at `seconds` (Unix time) or later."""
+    return Position("time", format_time(seconds))
+
+
+def format_time(seconds: float) -> str:
+    """Unix seconds as ISO 8601 in UTC with milliseconds, the precision that Kinesis keeps."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> float:
+    """ISO 8601 as Unix seconds; a time without an offset is UTC. Raises OptionError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise OptionError(f"{text!r} is not an ISO 8601 time such as 2026-01-31T12:00:00Z") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+@dataclass(frozen=True)
+class StreamOffset:
+    """Positions of all shards that a query knows of; what Spark's offset log holds after each micro-batch.
+
+    `first` is carried by the offsets up to the first record read: the positions where the query's first micro-batch
+    began, which Spark itself does not log. `through` is the arrival time (ISO 8601) before which every record is
+    read; it changes only together with a position.
+    """
+
+    stream: str
+    shards: Mapping[str, Position]
+    through: str | None = None
+    first: Mapping[str, Position] | None = field(default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        document: dict[str, Any] = {"version": 1, "stream": self.stream, "shards": _texts(self.shards)}
+        if self.through is not None:
+            document["through"] = self.through
+        if self.first is not None:
+            document["first"] = _texts(self.first)
+        return document
+
+    def covers(self, goal: StreamOffset) -> bool:
+        """Whether everything up to `goal` has been read; a drained shard has left the offset, its children are in."""
+        return all(
+            self.shards[shard].covers(aim) if shard in self.shards else aim == END for shard, aim in goal.shards.items()
+        )
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> StreamOffset:
+        if document.get("version") != 1 or not isinstance(document.get("shards"), Mapping):
+            raise OptionError(f"this is not an offset that this version of kinesis-exact wrote: {json.dumps(document)}")
+        first = document.get("first")
+        return cls(
+            stream=str(document.get("stream")),
+            shards=_positions(document["shards"]),
+            through=document.get("through"),
+            first=None if first is None else _positions(first),
+        )
+
+
+# What initialOffset() answers: the real start stands in the `first` of the end offset that Spark logs for batch 0.
+FIRST: dict[str, Any] = {"version": 1, "start": "first"}
+
+
+def _texts(shards: Mapping[str, Position]) -> dict[str, str]:
+    return {shard: str(shards[shard]) for shard in sorted(shards)}
+
+
+def _positions(texts: Mapping[str, str]) -> dict[str, Position]:
+    return {shard: Position.parse(text) for shard, text in texts.items()}

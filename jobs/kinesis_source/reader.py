@@ -1,0 +1,247 @@
+"""Reading `[start, end)` ranges of many shards in one task: the executors' half.
+
+A shard gives at most 2 MB/s, a core can take dozens of shards. So a task serves all its shards from one small pool
+of connections: a shard that has to wait (throttled, or nothing there yet) waits in a heap by due time, and the
+connection goes on with another. Each shard has one request under way at most, so its records stay in order.
+"""
+
+from __future__ import annotations
+
+import base64
+import heapq
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from kinesis_source.client import KinesisClient, PassingFault, wait_before_retry
+from kinesis_source.errors import DataLossError
+from kinesis_source.options import Options
+from kinesis_source.position import END, Position
+from kinesis_source.shards import Page, ShardCursor
+
+log = logging.getLogger(__name__)
+
+# A shard allows 5 GetRecords calls a second (AWS quotas); after an empty answer there is no hurry.
+EMPTY_PAGE_PAUSE_SECONDS = 0.2
+
+ARROW_SCHEMA = pa.schema(
+    [
+        ("data", pa.binary()),
+        ("streamName", pa.string()),
+        ("shardId", pa.string()),
+        ("partitionKey", pa.string()),
+        ("sequenceNumber", pa.string()),
+        ("subSequenceNumber", pa.int64()),
+        ("approximateArrivalTimestamp", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ShardRange:
+    """The records of one shard in one micro-batch: from `start` up to `end` (positions, see `position`)."""
+
+    shard_id: str
+    start: Position
+    end: Position
+
+
+@dataclass(order=True)
+class _Turn:
+    """A shard waiting for its next request."""
+
+    due: float
+    shard: _RangeReader = field(compare=False)
+
+
+class _RangeReader:
+    """One shard range being read; knows when it is finished and whether anything is missing."""
+
+    def __init__(self, client: KinesisClient, shard_range: ShardRange, fail_on_data_loss: bool) -> None:
+        self.range = shard_range
+        self.finished = False
+        self._cursor = ShardCursor(client, shard_range.shard_id, shard_range.start)
+        self._fail_on_data_loss = fail_on_data_loss
+        self._seen_any = False
+        self._progress_at = time.monotonic()
+        self._faults = 0
+
+    def next_page(self, retry_seconds: float, client: KinesisClient) -> tuple[list[dict[str, Any]], float]:
+        """One request: the records that belong to the range, and the seconds to wait before the next request."""
+        try:
+            page = self._cursor.read_once()
+        except PassingFault as fault:
+            self._faults += 1
+            wait = wait_before_retry(self._faults)
+            if time.monotonic() + wait - self._progress_at > retry_seconds:
+                raise client.gave_up(f"reading shard {self.range.shard_id}", self._faults, fault) from fault
+            return [], wait
+        self._faults = 0
+        if page.records:
+            self._progress_at = time.monotonic()
+        records = self._within_range(page)
+        if not self.finished:
+            self._check_progress(page, retry_seconds)
+        return records, 0.0 if page.records else EMPTY_PAGE_PAUSE_SECONDS
+
+    def _within_range(self, page: Page) -> list[dict[str, Any]]:
+        records, end = page.records, self.range.end
+        if records and not self._seen_any:
+            self._check_start(records[0])
+            self._seen_any = True
+        if end == END:
+            self.finished = page.at_end
+            return records
+        goal = end.sequence
+        if records and goal is not None and int(records[-1]["SequenceNumber"]) >= goal:
+            self.finished = True
+            return [record for record in records if not _is_behind(end, int(record["SequenceNumber"]))]
+        return records
+
+    def _check_start(self, first: dict[str, Any]) -> None:
+        start = self.range.start
+        if start.kind == "at" and int(first["SequenceNumber"]) != start.sequence:
+            self._lost(
+                f"the record {start.value}, where reading was to go on, is gone; the oldest left is "
+                f"{first['SequenceNumber']}, arrived {first['ApproximateArrivalTimestamp']} (Unix seconds)"
+            )
+
+    def _check_progress(self, page: Page, retry_seconds: float) -> None:
+        if page.at_end:
+            self._lost(f"the shard ended before the planned end {self.range.end} was reached")
+            self.finished = True
+        elif page.at_tip and self.range.start.kind == "time" and not self._seen_any:
+            self.finished = True  # nothing has arrived since then
+        elif time.monotonic() - self._progress_at > retry_seconds:
+            self._lost(f"the planned end {self.range.end} was not found within {retry_seconds:g} s of reading")
+            self.finished = True
+
+    def _lost(self, what: str) -> None:
+        message = (
+            f"DATA LOSS in shard {self.range.shard_id}, reading from {self.range.start} to {self.range.end}: {what}. "
+            "Retention has passed these records, or the stream was made anew. To go on without them set "
+            "failOnDataLoss to false; to keep it from happening again lengthen the stream's retention."
+        )
+        if self._fail_on_data_loss:
+            raise DataLossError(message)
+        log.error(message)
+
+
+def _is_behind(end: Position, sequence: int) -> bool:
+    """Whether a record with this sequence number lies behind the end of reading."""
+    goal = end.sequence
+    return goal is not None and (sequence > goal or (end.kind == "at" and sequence == goal))
+
+
+def read_ranges(ranges: list[ShardRange], options: Options) -> Iterator[pa.RecordBatch]:
+    """Yields every record of `ranges` in the raw-record schema, one batch a Kinesis answer, shards interleaved."""
+    client = KinesisClient(options)
+    crew = _Crew(client, ranges, options)
+    try:
+        for shard_id, records in crew.pages():
+            yield to_arrow(records, options.stream_name, shard_id)
+    finally:
+        crew.dismiss()
+
+
+class _Crew:
+    """The threads that take turns at the shards; at most two pages a thread are held in memory."""
+
+    def __init__(self, client: KinesisClient, ranges: list[ShardRange], options: Options) -> None:
+        self._client, self._options = client, options
+        readers = [_RangeReader(client, item, options.fail_on_data_loss) for item in ranges]
+        self._turns = [_Turn(0.0, reader) for reader in readers]
+        self._left = len(readers)
+        self._changed = threading.Condition()
+        self._pages: queue.Queue[tuple[str, list[dict[str, Any]]] | BaseException] = queue.Queue(options.connections)
+        self._dismissed = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"kinesis-exact-{n}", daemon=True)
+            for n in range(min(options.connections, len(readers)))
+        ]
+
+    def pages(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        for thread in self._threads:
+            thread.start()
+        working = len(self._threads)
+        while working:
+            page = self._pages.get()
+            if isinstance(page, _Done):
+                working -= 1
+            elif isinstance(page, BaseException):
+                raise page
+            else:
+                yield page
+
+    def dismiss(self) -> None:
+        """Lets the threads end; called when everything is read and when reading was given up."""
+        with self._changed:
+            self._dismissed = True
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        try:
+            while (turn := self._take_turn()) is not None:
+                records, wait = turn.shard.next_page(self._options.retry_seconds, self._client)
+                if records:
+                    self._put((turn.shard.range.shard_id, records))
+                self._give_back(turn.shard, wait)
+            self._put(_Done())
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that Spark runs
+            self._put(error)
+
+    def _take_turn(self) -> _Turn | None:
+        with self._changed:
+            while self._left and not self._dismissed:
+                wait = self._turns[0].due - time.monotonic() if self._turns else None
+                if wait is not None and wait <= 0:
+                    return heapq.heappop(self._turns)
+                self._changed.wait(wait)
+            return None
+
+    def _give_back(self, reader: _RangeReader, wait: float) -> None:
+        with self._changed:
+            if reader.finished:
+                self._left -= 1
+            else:
+                heapq.heappush(self._turns, _Turn(time.monotonic() + wait, reader))
+            self._changed.notify_all()
+
+    def _put(self, page: Any) -> None:
+        while not self._dismissed:
+            try:
+                self._pages.put(page, timeout=0.5)
+                return
+            except queue.Full:
+                continue
+
+
+class _Done(BaseException):
+    """A thread has no more turns to take."""
+
+
+def to_arrow(records: list[dict[str, Any]], stream: str, shard_id: str) -> pa.RecordBatch:
+    """GetRecords' JSON records as one batch, built by column. Arrival times keep AWS's milliseconds."""
+    count = len(records)
+    decode = base64.b64decode
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array([decode(record["Data"]) for record in records], pa.binary()),
+            pa.repeat(pa.scalar(stream, pa.string()), count),
+            pa.repeat(pa.scalar(shard_id, pa.string()), count),
+            pa.array([record["PartitionKey"] for record in records], pa.string()),
+            pa.array([record["SequenceNumber"] for record in records], pa.string()),
+            pa.repeat(pa.scalar(0, pa.int64()), count),
+            pa.array(
+                [round(record["ApproximateArrivalTimestamp"] * 1000) * 1000 for record in records],
+                pa.timestamp("us", tz="UTC"),
+            ),
+        ],
+        schema=ARROW_SCHEMA,
+    )

@@ -1,0 +1,89 @@
+"""The main job: reads events from Kinesis and writes them to the lake, until asked to stop.
+
+    spark-submit stream_events.py --config FILE [--set section.key=value ...] [--until-caught-up] [--report FILE]
+
+Exit codes: 0 done, 2 wrong configuration, 3 data would be lost, 4 the accounting failed, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import sys
+import time
+
+from event_lake.config import Config, read_config
+from event_lake.errors import EventLakeError
+from event_lake.metrics import Counts
+from event_lake.pipeline import run
+from event_lake.session import create_session
+from event_lake.stop import StopRequest
+from event_lake.storage import Storage
+
+log = logging.getLogger("event_lake")
+
+
+def main(arguments: list[str]) -> int:
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    given = _parse_arguments(arguments)
+    try:
+        config = read_config(_config_text(given.config), given.set)
+        return _run_job(config, given.until_caught_up, given.report)
+    except EventLakeError as error:
+        log.error("failed exit_code=%d %s", error.exit_code, error)
+        return error.exit_code
+
+
+def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="stream_events.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--config", required=True, metavar="FILE", help="TOML file, on any Hadoop path")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="goes before the file")
+    parser.add_argument("--until-caught-up", action="store_true", help="end when all that had arrived is stored")
+    parser.add_argument("--report", metavar="FILE", help="write the run's totals as JSON, on any Hadoop path")
+    # Glue adds arguments of its own (--JOB_NAME and others).
+    given, _ = parser.parse_known_args(arguments)
+    return given
+
+
+def _config_text(path: str) -> str:
+    return Storage.of_driver().read_text(path)
+
+
+def _run_job(config: Config, until_caught_up: bool, report: str | None) -> int:
+    began = time.monotonic()
+    spark = create_session(config)
+    storage = Storage.of_session(spark)
+    stop = StopRequest(storage, config.checkpoint.path)
+    stop.listen()
+    _tell_pid()
+    log.info("started spark=%s source=%s lake=%s", spark.version, config.source.kind, config.lake.path)
+    try:
+        totals = run(spark, config, stop, until_caught_up)
+        seconds = round(time.monotonic() - began, 1)
+        if report:
+            storage.write_text(report, _report(totals, seconds))
+        log.info("finished %s seconds=%s", totals, seconds)
+        print(totals, flush=True)
+        return 0
+    finally:
+        spark.stop()
+
+
+def _report(totals: Counts, seconds: float) -> str:
+    return json.dumps({**dataclasses.asdict(totals), "seconds": seconds}, indent=1) + "\n"
+
+
+def _tell_pid() -> None:
+    """For scripts/run, which passes signals on: under spark-submit only this process can hear them."""
+    path = os.environ.get("EVENT_LAKE_PID_FILE")
+    if path:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(str(os.getpid()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

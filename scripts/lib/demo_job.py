@@ -1,0 +1,136 @@
+"""Runs the main job through scripts/run, with its output in a log file and its own lines shown as they come."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+ROOT = Path(__file__).resolve().parents[2]
+LOGS = ROOT / ".cache" / "demo"
+LIMIT_SECONDS = 300.0
+STOP_SECONDS = 30.0
+LOG_LINES_SHOWN = 25
+JOB_LINE = re.compile(r"^(?:[-0-9]+ [0-9:,]+ (?:INFO|WARNING|ERROR) \S+ )?(?P<said>(?:\S+ )*?\S+=.*)$")
+
+
+class JobFailed(Exception):
+    """The job did not end with exit code 0; the message shows the end of its log."""
+
+
+@dataclass(frozen=True)
+class Run:
+    report: dict[str, Any]
+    seconds: float
+    seconds_to_first_batch: float
+
+
+def run_job(name: str, arguments: list[str], environment: dict[str, str]) -> Run:
+    """Runs the job until it is caught up. Raises JobFailed."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log, report = LOGS / f"{name}.log", LOGS / f"{name}.json"
+    report.unlink(missing_ok=True)
+    started = time.monotonic()
+    first_batch: list[float] = []
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            [str(ROOT / "scripts" / "run"), *arguments, "--until-caught-up", "--report", str(report)],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # so that Ctrl-C reaches the demo alone, which then stops the job in order
+        )
+        try:
+            code = _follow(process, output, started, first_batch)
+        finally:
+            _end(process)
+    if code != 0:
+        raise JobFailed(f"the job ended with exit code {code}; the end of {_shown(log)}:\n{_tail(log)}")
+    if not report.is_file():
+        raise JobFailed(f"the job wrote no report to {_shown(report)}; the end of {_shown(log)}:\n{_tail(log)}")
+    seconds = time.monotonic() - started
+    return Run(json.loads(report.read_text()), seconds, first_batch[0] - started if first_batch else seconds)
+
+
+def _follow(process: subprocess.Popen[str], output: IO[str], started: float, first_batch: list[float]) -> int:
+    """Shows what the job says of itself, and on a terminal that time goes by; gives the exit code."""
+    assert process.stdout is not None
+    lines: queue.Queue[str | None] = queue.Queue()
+    threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
+    while True:
+        seconds = time.monotonic() - started
+        if seconds > LIMIT_SECONDS:
+            raise JobFailed(f"the job was not done after {LIMIT_SECONDS:.0f} s; its log is {_shown(Path(output.name))}")
+        with contextlib.suppress(queue.Empty):
+            line = lines.get(timeout=0.2)
+            if line is None:
+                _wipe()
+                return process.wait(STOP_SECONDS)
+            output.write(line)
+            output.flush()
+            if line.startswith("received=") or "received=" in line:
+                first_batch.append(time.monotonic())
+            if said := JOB_LINE.match(line.rstrip()):
+                _wipe()
+                print(f"  {seconds:5.1f} s  {said['said']}", flush=True)
+        if sys.stdout.isatty():
+            print(f"\r\033[K  {seconds:5.1f} s  …", end="", flush=True)
+
+
+def _read(stream: IO[str], lines: queue.Queue[str | None]) -> None:
+    for line in stream:
+        lines.put(line)
+    lines.put(None)
+
+
+def _wipe() -> None:
+    if sys.stdout.isatty():
+        print("\r\033[K", end="", flush=True)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Asks a job that still runs to stop, which lets its micro-batch finish, and ends what is left after a while."""
+    if process.poll() is not None:
+        return
+    _wipe()
+    print("  asking the job to stop", flush=True)
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        for pid in [process.pid, *_descendants(process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def _descendants(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    found = [pid]
+    for ancestor in found:
+        found += [child for child, parent in parents if parent == ancestor]
+    return found[1:]
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(f"  | {line}" for line in lines[-LOG_LINES_SHOWN:])

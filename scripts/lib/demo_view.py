@@ -1,0 +1,77 @@
+"""Shows a person what stands in the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lake_tables import LakeTables
+
+TYPES_SHOWN = 10
+
+
+def show_lake(tables: LakeTables) -> None:
+    _heading(
+        f"Rows per event_type and date ({tables.files['events']} files, table version {tables.versions['events']})"
+    )
+    _show_types(tables)
+    _heading("A few rows of the events table")
+    _show_rows(tables)
+    _heading(f"Quarantine ({tables.one('SELECT count(*) FROM quarantine'):,} records, the bytes as they came)")
+    _show_quarantine(tables)
+
+
+def _show_types(tables: LakeTables) -> None:
+    dates = [date for (date,) in tables.rows("SELECT DISTINCT date::VARCHAR AS d FROM events ORDER BY d")]
+    per_date = ", ".join(f"count(*) FILTER (date::VARCHAR = '{date}')" for date in dates)
+    rows = tables.rows(f"SELECT event_type, count(*) AS n, {per_date} FROM events GROUP BY 1 ORDER BY n DESC, 1")
+    table: list[Sequence[Any]] = [("event_type", "rows", *dates), *rows[:TYPES_SHOWN]]
+    if others := rows[TYPES_SHOWN:]:
+        table.append((f"{len(others)} more types", *(sum(column) for column in list(zip(*others, strict=True))[1:])))
+    _print_table(table)
+
+
+def _show_rows(tables: LakeTables) -> None:
+    columns = "event_uuid, event_type, event_subtype, created_datetime::VARCHAR, date::VARCHAR, payload"
+    samples = tables.rows(
+        f"SELECT {columns} FROM events WHERE date = '2022-02-14' AND length(event_uuid) = 10 ORDER BY 4"
+    )
+    others = tables.rows(f"SELECT {columns} FROM events WHERE length(event_uuid) = 36 ORDER BY md5(event_uuid) LIMIT 3")
+    header = [name.split("::")[0] for name in columns.split(", ")]
+    rows = [(*row[:-1], shown(row[-1], 60)) for row in samples + others]
+    _print_table([header, *rows])
+
+
+def _show_quarantine(tables: LakeTables) -> None:
+    rows = tables.rows(
+        "SELECT problem, count(*) AS n, arg_min(detail, length(data)), arg_min(data, length(data)) "
+        "FROM quarantine GROUP BY 1 ORDER BY n DESC, 1"
+    )
+    examples = [(problem, number, shown(detail, 60), shown(data, 50)) for problem, number, detail, data in rows]
+    _print_table([("problem", "records", "detail of one", "its data"), *examples])
+
+
+def shown(value: str | bytes | None, width: int) -> str:
+    """Shortened, and with nothing in it that could move the cursor."""
+    text = "" if value is None else value
+    if isinstance(text, bytes):
+        text = text[: 4 * width].decode("utf-8", errors="backslashreplace")
+    escaped = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return escaped if len(escaped) <= width else escaped[: width - 1] + "…"
+
+
+def _heading(text: str) -> None:
+    print(f"\n{text}")
+
+
+def _print_table(rows: Sequence[Sequence[Any]]) -> None:
+    """The first row names the columns; whole numbers stand on the right."""
+    texts = [[f"{cell:,}" if isinstance(cell, int) else str(cell or "") for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    is_number = [isinstance(cell, int) for cell in rows[-1]]
+    for row in texts:
+        cells = [
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, is_number, strict=True)
+        ]
+        print("  " + "  ".join(cells).rstrip())

@@ -1,0 +1,37 @@
+"""Reads the job's tables with delta-rs and DuckDB: readers that share no code with the job that wrote them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+from deltalake import DeltaTable
+
+
+class LakeTables:
+    """SQL over the views `events` and `quarantine`."""
+
+    def __init__(self, paths: dict[str, str], endpoint_url: str, environment: dict[str, str]) -> None:
+        options = {
+            "AWS_ENDPOINT_URL": endpoint_url,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": environment["AWS_REGION"],
+            "AWS_ACCESS_KEY_ID": environment["AWS_ACCESS_KEY_ID"],
+            "AWS_SECRET_ACCESS_KEY": environment["AWS_SECRET_ACCESS_KEY"],
+        }
+        self.duckdb = duckdb.connect(":memory:")
+        self.duckdb.execute("SET TimeZone = 'UTC'")
+        self.files: dict[str, int] = {}
+        self.versions: dict[str, int] = {}
+        for name, path in paths.items():
+            table = DeltaTable(path.replace("s3a://", "s3://", 1), storage_options=options)
+            self.files[name] = len(table.file_uris())
+            self.versions[name] = table.version()
+            self.duckdb.register(name, table.to_pyarrow_table())
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self.duckdb.execute(query).fetchall()
+
+    def one(self, query: str) -> Any:
+        """The single value that the query gives."""
+        return self.rows(query)[0][0]

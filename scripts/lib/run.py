@@ -1,0 +1,84 @@
+"""spark-submit for the main job, with what a laptop lacks: the jars, loopback addresses, and a way to stop it.
+
+SIGTERM to spark-submit kills the JVM at once, and the job in it never hears of it. So spark-submit runs in a session of
+its own, where a terminal's Ctrl-C does not reach it, and both signals are passed to the job's Python process instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parents[2]
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def command(arguments: list[str]) -> list[str]:
+    jars = f"{ROOT}/.cache/jars/*"
+    settings = {
+        "spark.driver.extraClassPath": jars,
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{ROOT}/conf/log4j2.properties",
+        "spark.executor.extraClassPath": jars,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.driver.memory": os.environ.get("EVENT_LAKE_DRIVER_MEMORY", "2g"),
+    }
+    options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
+    submit = str(Path(sys.executable).parent / "spark-submit")
+    return [submit, "--master", "local[*]", *options, str(ROOT / "jobs" / "stream_events.py"), *arguments]
+
+
+def environment(pid_file: Path) -> dict[str, str]:
+    own = {
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "EVENT_LAKE_PID_FILE": str(pid_file),
+    }
+    # Another Spark on this machine must not lend its own jars and settings.
+    inherited = {key: value for key, value in os.environ.items() if key not in ("SPARK_HOME", "SPARK_CONF_DIR")}
+    return inherited | own
+
+
+def end_with_parent() -> None:
+    """Where the kernel can: kill -9 of this process ends spark-submit too, so that no second driver stays behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main(arguments: list[str]) -> int:
+    with tempfile.TemporaryDirectory(prefix="event-lake-run-") as folder:
+        pid_file = Path(folder) / "pid"
+        asked: list[int] = []
+
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            asked.append(number)
+            if pid_file.exists() and (pid := pid_file.read_text()):
+                os.kill(int(pid), number)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, pass_on)
+        job = subprocess.Popen(
+            command(arguments), env=environment(pid_file), start_new_session=True, preexec_fn=end_with_parent
+        )
+        while True:
+            try:
+                code = job.wait(timeout=1)
+                break
+            except subprocess.TimeoutExpired:
+                # Asked before the job could listen: asked again now that it can.
+                if asked and pid_file.exists() and pid_file.read_text():
+                    os.kill(int(pid_file.read_text()), asked.pop())
+                    asked.clear()
+        return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
