@@ -23,7 +23,7 @@ created_at_out_of_range     before 2000-01-01T00:00:00Z or more than a day after
 from __future__ import annotations
 
 import re
-from decimal import ROUND_FLOOR, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_FLOOR, Context, Decimal
 from typing import Any, NamedTuple
 
 import orjson
@@ -34,7 +34,11 @@ EARLIEST_MICROS = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 DAY_MICROS = 86_400_000_000
 
 EVENT_TYPE = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+JSON_NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?)(?:[eE]([+-]?[0-9]+))?")
+LONGEST_NUMBER = 1000  # characters of a number in a string
+LONGEST_EXPONENT = 4  # digits
+EXACT = Context(prec=2 * LONGEST_NUMBER, Emax=MAX_EMAX, Emin=MIN_EMIN)
+FAR_OUT = Decimal("1e30")
 # Hive and Spark write this in place of a null partition value; as a type it could not be told from one.
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 UNIQUE_KEYS = ("event_uuid", "event_name", "created_at")
@@ -122,15 +126,23 @@ def _micros(created: Any) -> int | None:
     if type(created) is int:
         return created * 1_000_000
     if type(created) is float:
-        number = Decimal(repr(created))
-    elif type(created) is str and len(created) <= 64 and JSON_NUMBER.fullmatch(created):
-        number = Decimal(created)
-        # Scaling 1e999999999 would fill the memory with zeros; so large a number is out of range anyway.
-        if number and abs(number.adjusted()) > 30:
-            number = Decimal("1e30").copy_sign(number) if number.adjusted() > 0 else Decimal(0)
-    else:
+        return _floored_micros(Decimal(repr(created)))
+    if type(created) is not str or len(created) > LONGEST_NUMBER:
         return None
-    return int((number * 1_000_000).to_integral_value(ROUND_FLOOR))
+    match = JSON_NUMBER.fullmatch(created)
+    if match is None:
+        return None
+    mantissa, exponent = Decimal(match[1]), match[2] or "0"
+    if len(exponent.lstrip("+-0")) > LONGEST_EXPONENT:
+        # To scale by it would fill the memory with zeros, or overflow; all that matters is that it is out of range.
+        return 0 if exponent.startswith("-") or not mantissa else int(FAR_OUT.copy_sign(mantissa))
+    return _floored_micros(mantissa.scaleb(int(exponent), EXACT))
+
+
+def _floored_micros(seconds: Decimal) -> int:
+    if seconds.adjusted() > FAR_OUT.adjusted():
+        return int(FAR_OUT.copy_sign(seconds))
+    return int(EXACT.multiply(seconds, Decimal(1_000_000)).to_integral_value(ROUND_FLOOR))
 
 
 def _absent_or_wrong(key: str, value: Any, expected: str) -> str:
@@ -167,6 +179,8 @@ def _repeated_key(data: bytes) -> str | None:
         if key not in UNIQUE_KEYS:
             continue
         read = orjson.loads(value)
+        if isinstance(read, (dict, list)):
+            read = value.strip()  # never a good value, and comparing it by contents could recurse too deep
         if key in seen and (type(seen[key]) is not type(read) or seen[key] != read):
             return f"repeated_key: {key} is given twice with different values"
         seen[key] = read

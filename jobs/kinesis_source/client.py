@@ -7,6 +7,7 @@ boto3's own GetRecords parsing costs about 30 µs a record, this path a few: tha
 from __future__ import annotations
 
 import email.utils
+import os
 import random
 import threading
 import time
@@ -98,6 +99,7 @@ class KinesisClient:
         self.clock = ServerClock()
         session = botocore.session.get_session()
         region = options.region or _region_of(options.stream) or session.get_config_variable("region")
+        region = region or os.environ.get("AWS_REGION")  # where Lambda, EMR and Glue say it; botocore does not look
         if not region:
             raise OptionError("no AWS region: set the option region, AWS_REGION or a profile with one")
         self._region = str(region)

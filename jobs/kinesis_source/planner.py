@@ -76,11 +76,13 @@ class Planner:
         goal = self._options.ending_position
         active = {shard: position for shard, position in reached.shards.items() if position != END}
         if goal is not None:
-            aims = {shard: goal.shards.get(shard) for shard in active}
-            active = {s: p for s, p in active.items() if (aim := aims[s]) is not None and not p.covers(aim)}
+            active = {s: p for s, p in active.items() if s in goal.shards and not p.covers(goal.shards[s])}
         if not active:
             return self._with_lineage(reached, dict(reached.shards), reached.through)
-        slice_end = self._slice_end(active)
+        slice_end, at_now = self._slice_end(active)
+        if goal is not None and at_now:
+            # The goal was the tip a while ago; nothing has to be asked to end there.
+            return self._with_lineage(reached, {**reached.shards, **{s: goal.shards[s] for s in active}}, goal.through)
         with ThreadPoolExecutor(min(PLANNING_THREADS, len(active))) as pool:
             plans = dict(zip(active, pool.map(lambda s: self._plan(s, active[s], slice_end), active), strict=True))
         self._views.update({shard: plan.view for shard, plan in plans.items()})
@@ -91,20 +93,23 @@ class Planner:
     def tip(self) -> StreamOffset:
         """The end of everything that has arrived by now, found by reading each shard to its tip, not by a clock."""
         shards = list_shards(self._client)
+        through = format_time(self._client.clock.now())
         with ThreadPoolExecutor(PLANNING_THREADS) as pool:
             ends = dict(zip(shards, pool.map(self._tip_of, shards.values()), strict=True))
-        return StreamOffset(self._options.stream_name, ends)
+        return StreamOffset(self._options.stream_name, ends, through)
 
     # One slice
 
-    def _slice_end(self, active: Mapping[str, Position]) -> float:
+    def _slice_end(self, active: Mapping[str, Position]) -> tuple[float, bool]:
+        """The arrival time where the slice ends, and whether that is as late as can be."""
         unknown = [shard for shard in active if not self._views.setdefault(shard, ShardView()).known]
         if unknown:
             with ThreadPoolExecutor(min(PLANNING_THREADS, len(unknown))) as pool:
                 list(pool.map(lambda shard: self._look_ahead(shard, active[shard]), unknown))
         now = self._client.clock.now() - self._options.hold_back_seconds
         arrivals = [seen for shard in active if (seen := self._views[shard].next_arrival) is not None]
-        return min(now, min(arrivals) + self._options.slice_seconds) if arrivals else now
+        end = min(arrivals) + self._options.slice_seconds if arrivals else now
+        return min(now, end), end >= now
 
     def _look_ahead(self, shard: str, start: Position) -> None:
         page = self._first_page(ShardCursor(self._client, shard, start))

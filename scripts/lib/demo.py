@@ -82,13 +82,13 @@ def demo(count: int, seed: int) -> int:
 
         puts = generate(count, seed=seed, now=time.time())
         first = islice(puts, int(count * FIRST_WAVE))
-        runs, wrong = [], []
+        runs: list[Run] = []
+        wrong: list[str] = []
         for number, (more, wave) in enumerate(((samples(), first), ([], puts)), start=1):
             before = ledger.counts()
             _put(kinesis, more, wave, ledger)
-            print(
-                f"Wave {number}: {ledger.received - before['received']:,} records put, {watch.lap(f'putting wave {number}'):.1f} s"
-            )
+            seconds = watch.lap(f"putting wave {number}")
+            print(f"\nWave {number}: {ledger.received - before['received']:,} records put in {seconds:.1f} s")
             print(f"The job, {'first run' if number == 1 else 'started again from its checkpoint'}:")
             run = run_job(f"run-{number}", _job_arguments(aws), dict(os.environ))
             watch.lap(f"job, run {number} ({run.seconds_to_first_batch:.1f} s to the end of its first micro-batch)")
@@ -153,9 +153,8 @@ def _show_accounting(runs: list[Run], ledger: Ledger) -> None:
         keys = ("received", "stored", "duplicates", "quarantined", "late_dropped")
         print(f"  run {number}: " + " ".join(f"{key}={run.report.get(key)}" for key in keys))
     good = ledger.stored + ledger.duplicates
-    print(
-        f"  {ledger.duplicates:,} of {good:,} good records were copies: {100 * ledger.duplicates / max(good, 1):.1f} %"
-    )
+    rate = 100 * ledger.duplicates / max(good, 1)
+    print(f"  duplicate rate: {rate:.1f} % ({ledger.duplicates:,} of {good:,} good records were copies)")
 
 
 def _show_times(watch: Stopwatch) -> None:
@@ -174,8 +173,8 @@ def _verdict(wrong: list[str], ledger: Ledger, seconds: float) -> int:
         print(f"\ndemo: FAILED: {len(wrong)} differences; the job's logs are in {LOGS.relative_to(ROOT)}")
         return 1
     print(
-        f"\ndemo: OK, {ledger.received:,} records put, {ledger.stored:,} events stored once each, {ledger.duplicates:,} "
-        f"copies dropped, {ledger.quarantined.total():,} broken ones in quarantine, in {seconds:.0f} s"
+        f"\ndemo: OK, {ledger.received:,} records put: {ledger.stored:,} events stored once each, "
+        f"{ledger.duplicates:,} copies dropped, {ledger.quarantined.total():,} broken ones set aside; {seconds:.0f} s"
     )
     return 0
 

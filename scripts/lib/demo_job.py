@@ -21,7 +21,7 @@ LOGS = ROOT / ".cache" / "demo"
 LIMIT_SECONDS = 300.0
 STOP_SECONDS = 30.0
 LOG_LINES_SHOWN = 25
-JOB_LINE = re.compile(r"^(?:[-0-9]+ [0-9:,]+ (?:INFO|WARNING|ERROR) \S+ )?(?P<said>(?:\S+ )*?\S+=.*)$")
+JOB_LINE = re.compile(r"[-0-9]+ [0-9:,]+ (?:INFO|WARNING|ERROR) \S+ (?P<said>.*)")  # of its own log, on stdout
 
 
 class JobFailed(Exception):

@@ -33,31 +33,29 @@ def _show_types(tables: LakeTables) -> None:
 
 def _show_rows(tables: LakeTables) -> None:
     columns = "event_uuid, event_type, event_subtype, created_datetime::VARCHAR, date::VARCHAR, payload"
-    samples = tables.rows(
-        f"SELECT {columns} FROM events WHERE date = '2022-02-14' AND length(event_uuid) = 10 ORDER BY 4"
-    )
-    others = tables.rows(f"SELECT {columns} FROM events WHERE length(event_uuid) = 36 ORDER BY md5(event_uuid) LIMIT 3")
+    rows = f"SELECT {columns} FROM events"
+    samples = tables.rows(f"{rows} WHERE date = '2022-02-14' AND length(event_uuid) = 10 ORDER BY created_at")
+    others = tables.rows(f"{rows} WHERE length(event_uuid) = 36 ORDER BY md5(event_uuid) LIMIT 3")
     header = [name.split("::")[0] for name in columns.split(", ")]
-    rows = [(*row[:-1], shown(row[-1], 60)) for row in samples + others]
-    _print_table([header, *rows])
+    _print_table([header, *((*row[:-1], shown(row[-1], 60)) for row in samples + others)])
 
 
 def _show_quarantine(tables: LakeTables) -> None:
     rows = tables.rows(
-        "SELECT problem, count(*) AS n, arg_min(detail, length(data)), arg_min(data, length(data)) "
+        "SELECT problem, count(*) AS n, arg_min(detail, hash(data)), arg_min(data, hash(data)) "
         "FROM quarantine GROUP BY 1 ORDER BY n DESC, 1"
     )
-    examples = [(problem, number, shown(detail, 60), shown(data, 50)) for problem, number, detail, data in rows]
+    examples = [(problem, number, shown(detail, 60), shown(data, 60)) for problem, number, detail, data in rows]
     _print_table([("problem", "records", "detail of one", "its data"), *examples])
 
 
 def shown(value: str | bytes | None, width: int) -> str:
-    """Shortened, and with nothing in it that could move the cursor."""
+    """Its beginning and its end, with nothing in it that could move the cursor."""
     text = "" if value is None else value
     if isinstance(text, bytes):
-        text = text[: 4 * width].decode("utf-8", errors="backslashreplace")
+        text = text.decode("utf-8", errors="backslashreplace")
     escaped = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return escaped if len(escaped) <= width else escaped[: width - 1] + "…"
+    return escaped if len(escaped) <= width else f"{escaped[: width * 2 // 3]}…{escaped[-width // 3 + 1 :]}"
 
 
 def _heading(text: str) -> None:

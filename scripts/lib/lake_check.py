@@ -1,4 +1,4 @@
-"""Whether the lake holds what was put: every event once, byte for byte, every broken record set aside with its reason."""
+"""Whether the lake holds what was put: every event once and byte for byte, every broken record with its reason."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def counts_differ(what: str, reported: Mapping[str, Any], expected: Mapping[str,
             yield f"{what}: reported {key}={reported.get(key)}, expected {number}"
     parts = [reported.get(key) for key in ("stored", "duplicates", "quarantined")]
     if None in parts or reported.get("received") != sum(filter(None, parts)):
-        yield f"{what}: received={reported.get('received')} is not the sum of stored, duplicates and quarantined: {parts}"
+        yield f"{what}: received={reported.get('received')} is not stored + duplicates + quarantined, {parts}"
 
 
 def _events_differ(tables: LakeTables, ledger: Ledger) -> Iterator[str]:
@@ -51,7 +51,7 @@ def _events_differ(tables: LakeTables, ledger: Ledger) -> Iterator[str]:
     yield from _some("stored more than once", [uuid for uuid, times in stored.items() if times > 1])
     payloads = tables.rows("SELECT event_uuid, payload FROM events")
     changed = [
-        uuid for uuid, payload in payloads if _bytes(payload) not in ledger.payloads.get(uuid, {_bytes(payload)})
+        uuid for uuid, payload in payloads if uuid in ledger.payloads and payload.encode() not in ledger.payloads[uuid]
     ]
     yield from _some("payload is not what was put under this uuid", changed)
 
@@ -79,9 +79,8 @@ def _quarantine_differs(tables: LakeTables, ledger: Ledger) -> Iterator[str]:
         yield f"missing in quarantine {times} times as {problem}: {data[:100]!r}"
     for (problem, data), times in (found - ledger.set_aside).items():
         yield f"in quarantine {times} times too often as {problem}: {data[:100]!r}"
-    unexplained = tables.one(
-        "SELECT count(*) FROM quarantine WHERE detail IS NULL OR shard_id IS NULL OR arrived_at IS NULL"
-    )
+    empty = " OR ".join(f"{column} IS NULL" for column in ("detail", "shard_id", "sequence_number", "arrived_at"))
+    unexplained = tables.one(f"SELECT count(*) FROM quarantine WHERE {empty}")
     if unexplained:
         yield f"{unexplained} rows in quarantine do not say why, or where they came from"
 
@@ -100,7 +99,3 @@ def _some(what: str, uuids: Iterable[str]) -> Iterator[str]:
         yield f"{what}: {uuid!r}"
     if len(all_of_them) > EXAMPLES:
         yield f"{what}: {len(all_of_them) - EXAMPLES} more"
-
-
-def _bytes(payload: str) -> bytes:
-    return payload.encode()

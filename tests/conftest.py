@@ -1,0 +1,64 @@
+"""One Spark session for the whole run, with the settings of the job; all that it writes goes to temporary folders."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
+from pyspark.sql import SparkSession
+
+from event_lake.config import Checkpoint, Config, Dedup, Lake, Source, Trigger
+from event_lake.session import create_session
+from event_lake.storage import Storage
+
+JARS = Path(__file__).resolve().parent.parent / ".cache" / "jars"
+
+# Read when the JVM and its Python workers start: workers would otherwise be the system's python3.
+os.environ["PYSPARK_PYTHON"] = sys.executable
+os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+
+# The same examples in every run; `pytest --hypothesis-profile=explore` looks further, at other ones each time.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.register_profile("explore", max_examples=20_000, database=None, deadline=None, print_blob=True)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hypothesis_writes_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> None:
+    set_hypothesis_home_dir(tmp_path_factory.mktemp("hypothesis"))
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The session as `create_session` makes it for the job, small and on loopback."""
+    if not any(JARS.glob("io.delta_*.jar")):
+        pytest.fail(f"{JARS} lacks the Delta jars; scripts/test puts them there")
+    home = tmp_path_factory.mktemp("spark")
+    small = {
+        "master": "local[2]",
+        "driver.host": "127.0.0.1",
+        "driver.bindAddress": "127.0.0.1",
+        "driver.memory": "1g",
+        "driver.extraClassPath": f"{JARS}/*",
+        "driver.extraJavaOptions": f"-Dderby.system.home={home}",
+        "local.dir": str(home / "local"),
+        "sql.warehouse.dir": (home / "warehouse").as_uri(),
+        "sql.shuffle.partitions": "2",
+        "databricks.delta.snapshotPartitions": "1",
+        "ui.enabled": "false",
+        "ui.showConsoleProgress": "false",
+    }
+    session = create_session(Config(Source(), Lake(), Checkpoint(), Dedup(), Trigger(), spark=small))
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def storage(spark: SparkSession) -> Storage:
+    return Storage.of_session(spark)

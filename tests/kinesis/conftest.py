@@ -1,0 +1,35 @@
+"""A Kinesis server for each test, and queries on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from kinesis_query import KinesisQuery
+from kinesis_server import KinesisServer
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[KinesisServer]:
+    with KinesisServer() as running:
+        running.create_stream("events", 2)
+        yield running
+
+
+@pytest.fixture
+def query(server: KinesisServer) -> Callable[..., KinesisQuery]:
+    """Makes a query on the stream `events`; keyword arguments are options."""
+
+    def make(**options: str) -> KinesisQuery:
+        given = {"streamName": "events", "endpointUrl": server.endpoint_url, "holdBackMs": "0", "retrySeconds": "20"}
+        return KinesisQuery({**given, "tasks": "2", **options})
+
+    return make
