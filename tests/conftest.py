@@ -18,7 +18,11 @@ from event_lake.storage import Storage
 
 JARS = Path(__file__).resolve().parent.parent / ".cache" / "jars"
 
-# Read when the JVM and its Python workers start: workers would otherwise be the system's python3.
+# Read when the JVM and its Python workers start: workers would otherwise be the system's python3, and look for
+# somebody's real credentials.
+os.environ["AWS_ACCESS_KEY_ID"] = os.environ["AWS_SECRET_ACCESS_KEY"] = "test"
+os.environ["AWS_REGION"] = "us-east-1"
+os.environ.pop("AWS_PROFILE", None)
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"

@@ -10,7 +10,9 @@ at 10 MiB, ShardFilter is ignored, AT_TIMESTAMP accepts the future. Those are th
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 REGION = "us-east-1"
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class EmbeddedAws:
@@ -42,6 +45,8 @@ class EmbeddedAws:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
+        if self._process is not None:
+            raise RuntimeError("this AWS is running already; make another EmbeddedAws()")
         self._folder = tempfile.TemporaryDirectory(prefix="embedded-aws-")
         try:
             self._start(Path(self._folder.name))
@@ -98,6 +103,7 @@ class EmbeddedAws:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # so that Ctrl-C reaches the parent alone, which then stops it in order
+                    preexec_fn=end_with_parent,  # noqa: PLW1509 (it calls the kernel, nothing of Python's)
                 )
             while self._process.poll() is None:
                 if self._answers():
@@ -150,6 +156,12 @@ def _server_environment(port: int, folder: Path) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+def end_with_parent() -> None:
+    """Where the kernel can: a parent that is killed, and so cannot stop the server, takes it along."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _free_port() -> int:

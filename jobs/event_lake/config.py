@@ -18,6 +18,7 @@ from event_lake.errors import ConfigError
 
 KINDS = ("kinesis", "files")
 PLANNED_KINDS = ("aws-kinesis", "glue-kinesis", "delta")
+LONGEST = timedelta(days=365)
 FORMATS = ("delta", "parquet", "json")
 
 
@@ -157,6 +158,8 @@ def _duration(key: str, text: str) -> timedelta:
     seconds = (_SECONDS.get(match[2]) or _SECONDS.get(match[2].removesuffix("s"))) if match else None
     if match is None or seconds is None:
         raise ConfigError(f'{key} is {text!r}; expected a duration such as "24 hours", "90 seconds" or "200 ms"')
+    if float(match[1]) * seconds > LONGEST.total_seconds():
+        raise ConfigError(f"{key} is longer than {LONGEST.days} days, which is as long as Kinesis can keep a record")
     return timedelta(seconds=float(match[1]) * seconds)
 
 
@@ -191,7 +194,10 @@ def _check(config: Config) -> None:
         )
     _one_of("source.kind", source.kind, KINDS)
     _one_of("lake.format", lake.format, FORMATS)
-    _given("source.stream" if source.kind == "kinesis" else "source.path", source.stream or source.path)
+    if source.kind == "kinesis":
+        _given("source.stream", source.stream)
+    else:
+        _given("source.path", source.path)
     _given("lake.path", lake.path)
     _given("lake.quarantine_path", lake.quarantine_path)
     _given("checkpoint.path", config.checkpoint.path)
@@ -220,8 +226,10 @@ def _check(config: Config) -> None:
         )
     if source.slice < timedelta(seconds=1):
         raise ConfigError("source.slice is shorter than a second")
+    if source.tasks < 0:
+        raise ConfigError(f"source.tasks is {source.tasks}; expected 0 (one for each core) or more")
     if source.connections_per_task < 1:
-        raise ConfigError("source.connections_per_task is 0; expected at least 1")
+        raise ConfigError(f"source.connections_per_task is {source.connections_per_task}; expected at least 1")
     if lake.target_file_size.count < 1024**2:
         raise ConfigError("lake.target_file_size is under 1 MB")
 

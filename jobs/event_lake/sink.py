@@ -85,6 +85,7 @@ class EventSink:
         self._parallelism = spark.sparkContext.defaultParallelism
 
         def table(path: str, role: str, schema: StructType, partitions: Sequence[str]) -> TableWriter:
+            path = storage.qualified(path)
             if lake.format == "delta":
                 return DeltaTableWriter(spark, path, role, schema, partitions)
             return FileTableWriter(storage, path, lake.format, schema, partitions)

@@ -43,6 +43,10 @@ class Storage:
         """With the running session's settings, the [spark] section of the configuration among them."""
         return cls(spark._jvm, spark._jsparkSession.sessionState().newHadoopConf())
 
+    def qualified(self, path: str) -> str:
+        """The path in full, with its scheme and in the one spelling that Hadoop gives it."""
+        return str(self._file_system(path).makeQualified(self._path(path)).toString())
+
     def exists(self, path: str) -> bool:
         return bool(self._file_system(path).exists(self._path(path)))
 

@@ -1,8 +1,8 @@
 """CPU time and memory of running processes, sampled from Linux's /proc while they work.
 
-CPU is user and system time of every process of a tree, with what its ended and reaped children had used. Memory is the
-JVM's resident set plus the Python processes' proportional sets: the workers are forks of one daemon, and pages that they
-share count once; walking the JVM's page tables for the same would disturb what is measured.
+CPU is user and system time of every process of a tree, with what its ended and reaped children had used. Memory is
+the JVM's resident set plus the Python processes' proportional sets: the workers are forks of one daemon, and pages
+that they share count once. The JVM shares next to nothing, and walking its page tables would disturb the measurement.
 """
 
 from __future__ import annotations
@@ -41,19 +41,17 @@ class Sample:
 class _Process:
     pid: int
     parent: int
-    name: str
     cpu: float
     reaped_cpu: float  # of children that have ended
     resident: int
 
 
 class Sampler:
-    """Samples the tree below a process, and one process beside it, in a thread, until stopped."""
+    """Samples a process with all below it, and one process beside it, in a thread, until stopped."""
 
     def __init__(self, root: int, beside: int | None) -> None:
         self.samples: list[Sample] = []
         self._root, self._beside = root, beside
-        self._roles: dict[int, str] = {}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="sampler", daemon=True)
         self._thread.start()
@@ -64,8 +62,8 @@ class Sampler:
         return self.samples
 
     def tree(self) -> list[int]:
-        """The process ids below the root, now."""
-        return [process.pid for process in _below(self._root, _processes())]
+        """The process ids of the tree, now."""
+        return [process.pid for process in _tree(self._root, _processes())]
 
     def _watch(self) -> None:
         while not self._done.wait(SAMPLE_SECONDS):
@@ -73,11 +71,15 @@ class Sampler:
 
     def _sample(self) -> Sample:
         processes = _processes()
-        tree = _below(self._root, processes)
+        tree = _tree(self._root, processes)
         memory = dict.fromkeys(("jvm", "driver", "workers"), 0)
         for process in tree:
-            role = self._role(process)
-            memory[role] += process.resident if role == "jvm" else _proportional(process)
+            role = _role(process.pid)
+            if role == "jvm":
+                # Hadoop runs chmod and the like: until it does, such a child looks like a second JVM of the same size.
+                memory[role] = max(memory[role], process.resident)
+            elif role is not None:
+                memory[role] += _proportional(process)
         # A process that ended unreaped takes its time out of the sum; what was used stays used.
         before = self.samples[-1].job_cpu if self.samples else 0.0
         beside = processes.get(self._beside) if self._beside is not None else None
@@ -89,16 +91,17 @@ class Sampler:
             memory=memory,
         )
 
-    def _role(self, process: _Process) -> str:
-        if process.name == "java":
+
+def _role(pid: int) -> str | None:
+    """What a process of a Spark job is; None for what is neither Java nor Python, or has ended."""
+    with contextlib.suppress(OSError):
+        program = os.path.basename(os.readlink(PROC / str(pid) / "exe"))
+        if program == "java":
             return "jvm"
-        # The daemon's forks have its command line; nobody else in the tree runs pyspark's own modules.
-        role = self._roles.get(process.pid)
-        if role is None:
-            with contextlib.suppress(OSError):
-                words = (PROC / str(process.pid) / "cmdline").read_bytes()
-                role = self._roles[process.pid] = "workers" if b"pyspark" in words else "driver"
-        return role or "workers"
+        if program.startswith("python"):
+            # `python -m pyspark.daemon`, its forks and the process that plans a source; anything else is the driver.
+            return "workers" if b"\0pyspark." in (PROC / str(pid) / "cmdline").read_bytes() else "driver"
+    return None
 
 
 def between(samples: list[Sample], at: float, field: str) -> float:
@@ -131,29 +134,28 @@ def _processes() -> dict[int, _Process]:
 
 def _read(pid: int) -> _Process:
     # The name stands in brackets and may itself have spaces and brackets; see proc_pid_stat(5).
-    head, _, tail = (PROC / str(pid) / "stat").read_text().rpartition(")")
+    _, _, tail = (PROC / str(pid) / "stat").read_text().rpartition(")")
     fields = tail.split()
     user, system, reaped_user, reaped_system = map(int, fields[11:15])
     return _Process(
         pid=pid,
         parent=int(fields[1]),
-        name=head.partition("(")[2],
         cpu=(user + system) * TICK_SECONDS,
         reaped_cpu=(reaped_user + reaped_system) * TICK_SECONDS,
         resident=int(fields[21]) * PAGE_BYTES,
     )
 
 
-def _below(root: int, processes: Mapping[int, _Process]) -> list[_Process]:
+def _tree(root: int, processes: Mapping[int, _Process]) -> list[_Process]:
     children: dict[int, list[_Process]] = {}
     for process in processes.values():
         children.setdefault(process.parent, []).append(process)
     found: list[_Process] = []
-    waiting = [root]
+    waiting = [root] if root in processes else []
     while waiting:
-        below = children.get(waiting.pop(), [])
-        found += below
-        waiting += [process.pid for process in below]
+        pid = waiting.pop()
+        found.append(processes[pid])
+        waiting += [process.pid for process in children.get(pid, [])]
     return found
 
 

@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+from embedded_aws import end_with_parent
+
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".cache" / "demo"
 LIMIT_SECONDS = 300.0
-STOP_SECONDS = 30.0
+END_SECONDS = 10.0
 LOG_LINES_SHOWN = 25
 JOB_LINE = re.compile(r"[-0-9]+ [0-9:,]+ (?:INFO|WARNING|ERROR) \S+ (?P<said>.*)")  # of its own log, on stdout
 
@@ -52,7 +55,8 @@ def run_job(name: str, arguments: list[str], environment: dict[str, str]) -> Run
             stderr=output,
             text=True,
             errors="replace",
-            start_new_session=True,  # so that Ctrl-C reaches the demo alone, which then stops the job in order
+            start_new_session=True,  # so that Ctrl-C reaches the demo alone, which then ends the job
+            preexec_fn=end_with_parent,  # noqa: PLW1509 (it calls the kernel, nothing of Python's)
         )
         try:
             code = _follow(process, output, started, first_batch)
@@ -79,7 +83,7 @@ def _follow(process: subprocess.Popen[str], output: IO[str], started: float, fir
             line = lines.get(timeout=0.2)
             if line is None:
                 _wipe()
-                return process.wait(STOP_SECONDS)
+                return process.wait(END_SECONDS)
             output.write(line)
             output.flush()
             if line.startswith("received=") or "received=" in line:
@@ -103,19 +107,14 @@ def _wipe() -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Asks a job that still runs to stop, which lets its micro-batch finish, and ends what is left after a while."""
-    if process.poll() is not None:
-        return
-    _wipe()
-    print("  asking the job to stop", flush=True)
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        for pid in [process.pid, *_descendants(process.pid)]:
+    """Ends a job that still runs, and all that it started; its work is lost with the AWS that it reads anyway."""
+    started = [process.pid, *_descendants(process.pid)] if process.poll() is None else []
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in started:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        process.wait()
+                os.kill(pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(END_SECONDS)
 
 
 def _descendants(pid: int) -> list[int]:

@@ -39,7 +39,7 @@ def list_shards(service: Service, request: Request, call: Call) -> Answer:
         shards = [shard for shard in _chosen(stream, chosen) if shard.id > after]
         answer: dict[str, Any] = {"Shards": [shard.describe() for shard in shards[:size]]}
     if len(shards) > size:
-        token = PageToken(stream.name, stream.created, shards[size - 1].id, chosen, now)
+        token = PageToken(stream.name, stream.generation, shards[size - 1].id, chosen, now)
         answer["NextToken"] = iterators.encode(token)
     return answer
 
@@ -52,7 +52,7 @@ def _continued(service: Service, request: Request, call: Call, now: int) -> tupl
     call["stream"] = token.stream
     iterators.check_page(token, now)
     stream = service.stream(token.stream)
-    if stream.created != token.stream_created:
+    if stream.generation != token.generation:
         raise not_found(f"Stream {token.stream} under account {stream.account} not found.")
     return stream, token.after, token.filter
 

@@ -111,6 +111,7 @@ class Control:
         self,
         stream: str,
         data: Sequence[bytes] | None = None,
+        *,
         path: str | None = None,
         records_per_shard: int | None = None,
         records: int | None = None,
@@ -284,7 +285,7 @@ def run_method(control: Control, body: bytes) -> bytes:
     try:
         request = loads(body)
         result = METHODS[request["method"]](control, **request.get("args", {}))
-    except Exception as error:  # whatever went wrong is the caller's to see
+    except Exception as error:  # noqa: BLE001 - whatever went wrong is the caller's to see
         return dumps({"error": f"{type(error).__name__}: {error}"})
     return dumps({"result": result})
 

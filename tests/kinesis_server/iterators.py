@@ -20,7 +20,8 @@ _serial = itertools.count()
 
 class Iterator(NamedTuple):
     stream: str
-    stream_created: int
+    generation: int
+    """Which of the streams that ever had this name."""
     shard: str
     position: int
     moment: int | None
@@ -34,7 +35,7 @@ class Iterator(NamedTuple):
 
 class PageToken(NamedTuple):
     stream: str
-    stream_created: int
+    generation: int
     after: str
     filter: dict[str, object] | None
     created: int

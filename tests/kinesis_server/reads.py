@@ -31,7 +31,9 @@ def get_shard_iterator(service: Service, request: Request, call: Call) -> dict[s
         if service.meters and not service.meters.may_call("GetShardIterator", (stream.arn, shard.id)):
             raise throughput_exceeded(shard.id, stream.name, stream.account)
         position, moment = _starting(stream, shard, kind, request, now)
-    token = Iterator(stream.name, stream.created, shard.id, position, moment, service.empty_pages, now, service.epoch)
+    token = Iterator(
+        stream.name, stream.generation, shard.id, position, moment, service.empty_pages, now, service.epoch
+    )
     return {"ShardIterator": iterators.encode(token)}
 
 
@@ -68,6 +70,11 @@ def _starting(stream: Stream, shard: Shard, kind: str, request: Request, now: in
 
 
 def get_records(service: Service, request: Request, call: Call) -> list[bytes]:
+    """MillisBehindLatest is 0 only where nothing waits.
+
+    The last answer of a closed shard names the children and has no NextShardIterator: absent, not null (seen on the
+    service by kinesalite's authors). The documents leave open whether the last records come with it.
+    """
     token = iterators.iterator(required(request, "ShardIterator", str))
     limit = whole(request, "Limit", MAX_RECORDS, 1)
     if limit > MAX_RECORDS:
@@ -75,7 +82,7 @@ def get_records(service: Service, request: Request, call: Call) -> list[bytes]:
     now = service.now()
     iterators.check_alive(token, service.epoch, now)
     stream = service.stream(token.stream)
-    if stream.created != token.stream_created:
+    if stream.generation != token.generation:
         raise not_found(f"Shard {token.shard} in stream {token.stream} under account {stream.account} does not exist")
     where = (stream.arn, token.shard)
     with stream.lock:
@@ -85,7 +92,11 @@ def get_records(service: Service, request: Request, call: Call) -> list[bytes]:
         page, following, waiting = _step(service, shard, token, limit)
         if service.meters:
             service.meters.was_read(where, page.size)
-        tail = _tail(service, shard, page, following, waiting, now)
+        tail: dict[str, Any] = {"MillisBehindLatest": 0 if waiting is None else max(1, now - waiting)}
+        if waiting is None and shard.closed is not None and (service.end_with_records or not page.records):
+            tail["ChildShards"] = _children(shard)
+        else:
+            tail["NextShardIterator"] = iterators.encode(following._replace(created=now, epoch=service.epoch))
     call["records"], call["bytes"] = len(page.records), page.size
     return [b'{"Records":[', b",".join(page.records), b"]," + orjson.dumps(tail)[1:]]
 
@@ -106,22 +117,8 @@ def _step(service: Service, shard: Shard, token: Iterator, limit: int) -> tuple[
     return page, token._replace(position=page.next, moment=None, empty_pages=pages), waiting
 
 
-def _tail(
-    service: Service, shard: Shard, page: Page, following: Iterator, waiting: int | None, now: int
-) -> dict[str, Any]:
-    """All but the records.
-
-    MillisBehindLatest is 0 only where nothing waits. The last answer of a closed shard names the children and has no
-    NextShardIterator: absent, not null (seen on the service by kinesalite's authors). The documents leave open whether
-    the last records come with it.
-    """
-    tail: dict[str, Any] = {"MillisBehindLatest": 0 if waiting is None else max(1, now - waiting)}
-    may_end = service.end_with_records or not page.records
-    if shard.closed is not None and waiting is None and may_end:
-        tail["ChildShards"] = [
-            {"ShardId": child.id, "ParentShards": list(child.parents), "HashKeyRange": child.hash_keys()}
-            for child in shard.children
-        ]
-    else:
-        tail["NextShardIterator"] = iterators.encode(following._replace(created=now, epoch=service.epoch))
-    return tail
+def _children(shard: Shard) -> list[dict[str, Any]]:
+    return [
+        {"ShardId": child.id, "ParentShards": list(child.parents), "HashKeyRange": child.hash_keys()}
+        for child in shard.children
+    ]

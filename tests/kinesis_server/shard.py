@@ -42,15 +42,14 @@ class Page(NamedTuple):
 
 class Shard:
     def __init__(
-        self, index: int, created: int, opened: int, first_key: int, last_key: int, parents: tuple[str, ...] = ()
+        self, index: int, created: int, opened: int, keys: tuple[int, int], parents: tuple[str, ...] = ()
     ) -> None:
         self.index = index
         self.id = shard_id(index)
         self.created = created
         self.opened = opened
         self.closed: int | None = None
-        self.first_key = first_key
-        self.last_key = last_key
+        self.first_key, self.last_key = keys
         self.parents = parents
         self.children: list[Shard] = []
         self.expired = False

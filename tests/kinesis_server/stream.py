@@ -24,6 +24,7 @@ class Stream:
         self.account = arn.split(":")[4]
         self.on_demand = on_demand
         self.created = now
+        self.generation = first_created
         self._transition = ("ACTIVE", 0.0)
         self.retention_hours = 24
         self.record_bytes = 1024 * 1024
@@ -32,7 +33,7 @@ class Stream:
         self._open: list[Shard] = []
         self._starts: list[int] = []
         bounds = [HASH_KEYS * i // shards for i in range(shards + 1)]
-        self._add(Shard(i, first_created, now, bounds[i], bounds[i + 1] - 1) for i in range(shards))
+        self._add(Shard(i, first_created, now, (bounds[i], bounds[i + 1] - 1)) for i in range(shards))
 
     @property
     def last_created(self) -> int:
@@ -155,9 +156,7 @@ class Stream:
     def _replace(self, parents: list[Shard], keys: list[tuple[int, int]], now: int) -> list[Shard]:
         created = max(now // 1000, *(parent.created + 1 for parent in parents), 0)
         names = tuple(parent.id for parent in parents)
-        children = [
-            Shard(len(self.shards) + i, created, now, first, last, names) for i, (first, last) in enumerate(keys)
-        ]
+        children = [Shard(len(self.shards) + i, created, now, within, names) for i, within in enumerate(keys)]
         for parent in parents:
             parent.close(now, children)
         self._add(children)

@@ -1,0 +1,156 @@
+"""A lake in a temporary folder, a stream of our own Kinesis server, and the job between them, in this process or by
+spark-submit; read back with delta-rs, which nobody here wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+from kinesis_server import KinesisServer
+from pyspark.sql import SparkSession
+
+from event_lake.config import Config, read_config
+from event_lake.metrics import Counts
+from event_lake.pipeline import run
+from event_lake.stop import StopRequest
+from event_lake.storage import Storage
+
+ROOT = Path(__file__).resolve().parent.parent
+ACCOUNTING = re.compile(
+    r"received=(\d+) stored=(\d+) duplicates=(\d+) quarantined=(\d+) late_dropped=(\d+) batch=(\d+)"
+)
+
+
+class LakeHouse:
+    """Folders and a configuration for one test."""
+
+    def __init__(self, folder: Path, server: KinesisServer, stream: str = "events") -> None:
+        self.folder = folder
+        self.server = server
+        self.stream = stream
+        self.events_path = folder / "events"
+        self.quarantine_path = folder / "quarantine"
+        self.checkpoint_path = folder / "checkpoint"
+        self.settings = {
+            "source.stream": stream,
+            "source.region": "us-east-1",
+            "source.endpoint_url": server.endpoint_url,
+            "source.hold_back": "0 ms",
+            "source.retry_for": "20 seconds",
+            "lake.path": self.events_path.as_uri(),
+            "lake.quarantine_path": self.quarantine_path.as_uri(),
+            "checkpoint.path": self.checkpoint_path.as_uri(),
+            "trigger.interval": "1 second",
+        }
+
+    def config(self, **overrides: str) -> Config:
+        return read_config("", self._overrides(overrides))
+
+    def run(self, spark: SparkSession, **overrides: str) -> Counts:
+        """The job in this process, until caught up; keyword arguments are settings, `lake_format="json"`."""
+        config = self.config(**overrides)
+        return run(spark, config, StopRequest(Storage.of_session(spark), config.checkpoint.path), until_caught_up=True)
+
+    def submit(self, *arguments: str, **overrides: str) -> Job:
+        """The job by spark-submit, through scripts/run."""
+        config = self.folder / "job.toml"
+        config.write_text(
+            '[spark]\nmaster = "local[2]"\nsql.shuffle.partitions = 2\ndatabricks.delta.snapshotPartitions = 1\n'
+        )
+        options = [word for text in self._overrides(overrides) for word in ("--set", text)]
+        return Job([str(ROOT / "scripts" / "run"), "--config", str(config), *options, *arguments], self.folder)
+
+    def events(self) -> list[dict[str, Any]]:
+        return rows(self.events_path)
+
+    def quarantine(self) -> list[dict[str, Any]]:
+        return rows(self.quarantine_path)
+
+    def uuids(self) -> list[str]:
+        return sorted(row["event_uuid"] for row in self.events())
+
+    def _overrides(self, changed: dict[str, str]) -> list[str]:
+        renamed = {name.replace("_", ".", 1): value for name, value in changed.items()}
+        return [f"{key}={value}" for key, value in {**self.settings, **renamed}.items()]
+
+
+def rows(table: Path) -> list[dict[str, Any]]:
+    """A Delta table's rows; none where there is no table yet."""
+    if not (table / "_delta_log").is_dir():
+        return []
+    return DeltaTable(str(table)).to_pyarrow_table().to_pylist()
+
+
+class Job:
+    """scripts/run as a process of its own; ends with the `with` block."""
+
+    def __init__(self, command: list[str], folder: Path) -> None:
+        self.log = folder / f"job-{time.monotonic_ns()}.log"
+        with self.log.open("w") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=dict(os.environ))
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def wait(self, seconds: float = 180) -> int:
+        return self.process.wait(seconds)
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """kill -9 of everything that belongs to the job: spark-submit, its Python, its workers."""
+        members = family(self.process.pid) if self.process.poll() is None else []
+        for pid in members:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait(30)
+
+    def until(self, condition: Callable[[], Any], seconds: float = 120, every: float = 0.002) -> None:
+        """Waits for a condition while the job runs. Fails with the job's output where it ends before, or in time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if self.process.poll() is not None:
+                raise AssertionError(f"the job ended with {self.process.returncode} before:\n{self.output()[-5000:]}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {seconds} s:\n{self.output()[-5000:]}")
+            time.sleep(every)
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def batches(self) -> list[tuple[int, ...]]:
+        """received, stored, duplicates, quarantined, late and number of each micro-batch, as the job printed them."""
+        return [tuple(int(number) for number in found) for found in ACCOUNTING.findall(self.output())]
+
+
+def family(pid: int) -> list[int]:
+    """A process and all its descendants, the youngest last."""
+    members = [pid]
+    for member in members:
+        for thread in Path(f"/proc/{member}/task").glob("*/children"):
+            try:
+                members += [int(child) for child in thread.read_text().split()]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    return members
+
+
+def event(number: int | str, **fields: object) -> bytes:
+    """A good event with the uuid `number`."""
+    return json.dumps(
+        {"event_uuid": f"u-{number}", "event_name": "lesson:started", "created_at": 1644842400, **fields}
+    ).encode()

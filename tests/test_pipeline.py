@@ -1,0 +1,219 @@
+"""The whole path in one process: a real Kinesis protocol, real Spark, real Delta; read back by another engine."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+import traffic
+from event_lake.batch import BatchWriter
+from event_lake.checkpoint import CheckpointLog
+from event_lake.deduplicate import deduplicate
+from event_lake.errors import AccountingError, DataLossError
+from event_lake.metrics import Counts
+from event_lake.parse import parse
+from event_lake.sink import EventSink
+from event_lake.source import raw_records
+from event_lake.storage import Storage
+from kinesis_server import KinesisServer
+from lake import LakeHouse, event
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[LakeHouse]:
+    with KinesisServer() as server:
+        server.create_stream("events", 2)
+        yield LakeHouse(tmp_path, server)
+
+
+def test_every_record_of_mixed_traffic_is_stored_once_or_quarantined_with_its_reason(
+    spark: SparkSession, house: LakeHouse
+) -> None:
+    puts = list(traffic.generate(1500, duplicates=0.1, broken=0.1, seed=3, now=time.time()))
+    for put in puts:
+        house.server.put("events", put.data, partition_key=put.partition_key)
+    counts = house.run(spark)
+    broken = Counter(put.problem for put in puts if put.problem)
+    good = {put.event_uuid for put in puts if not put.problem}
+    assert counts.received == len(puts) == counts.stored + counts.duplicates + counts.quarantined
+    assert house.uuids() == sorted(str(uuid) for uuid in good)
+    assert Counter(row["problem"] for row in house.quarantine()) == broken
+    bytes_put = Counter(put.data for put in puts if put.problem)
+    assert Counter(row["data"] for row in house.quarantine()) == bytes_put
+    by_uuid: dict[str | None, set[bytes]] = {}
+    for put in puts:
+        by_uuid.setdefault(put.event_uuid, set()).add(put.data)
+    assert all(row["payload"].encode() in by_uuid[row["event_uuid"]] for row in house.events())
+
+
+def test_the_sample_events_get_their_types_and_dates(spark: SparkSession, house: LakeHouse) -> None:
+    for data in traffic.SAMPLE_EVENTS:
+        house.server.put("events", data, partition_key="k")
+    house.run(spark)
+    found = {row["event_name"]: (row["event_type"], row["event_subtype"], str(row["date"])) for row in house.events()}
+    assert found == {
+        "account:created": ("account", "created", "2022-02-14"),
+        "lesson:started": ("lesson", "started", "2022-02-14"),
+        "payment:order:completed": ("payment", "order", "2022-02-14"),
+        "lesson:completed": ("lesson", "completed", "2022-02-14"),
+    }
+    row = next(row for row in house.events() if row["event_name"] == "account:created")
+    assert row["created_at"] == 1644838800
+    assert row["created_datetime"] == datetime(2022, 2, 14, 11, 40, tzinfo=UTC)
+    assert row["payload"].encode() == traffic.SAMPLE_EVENTS[0]
+
+
+def test_a_copy_is_dropped_in_the_same_batch_in_another_shard_in_a_later_batch_and_after_a_restart(
+    spark: SparkSession, house: LakeHouse
+) -> None:
+    first, second = (shard["ShardId"] for shard in house.server.shards("events"))
+    for number in range(3):
+        house.server.put("events", event(number), shard=first)
+    house.server.put("events", event(0), shard=first)
+    house.server.put("events", event(1, note="same uuid, other contents"), shard=second)
+    assert house.run(spark) == Counts(received=5, stored=3, duplicates=2)
+    house.server.put("events", event(2), shard=second)
+    house.server.put("events", event(3), shard=second)
+    assert house.run(spark) == Counts(received=2, stored=1, duplicates=1)
+    assert house.uuids() == ["u-0", "u-1", "u-2", "u-3"]
+
+
+def test_records_without_a_uuid_are_all_kept_in_quarantine(spark: SparkSession, house: LakeHouse) -> None:
+    for _ in range(20):
+        house.server.put("events", b'{"event_uuid":null,"event_name":"a:b","created_at":1644842400}')
+    assert house.run(spark) == Counts(received=20, quarantined=20)
+    assert [row["problem"] for row in house.quarantine()] == ["event_uuid_missing"] * 20
+    assert len({row["sequence_number"] for row in house.quarantine()}) == 20
+
+
+def test_records_thirty_hours_old_after_fresh_ones_are_not_late(spark: SparkSession, house: LakeHouse) -> None:
+    for number in range(10):
+        house.server.put("events", event(number))
+    house.run(spark)
+    old = time.time() - 30 * 3600
+    for number in range(5, 25):
+        house.server.put("events", event(number), arrival=old + number)
+    assert house.run(spark) == Counts(received=20, stored=15, duplicates=5, late_dropped=0)
+    assert len(house.uuids()) == 25
+
+
+def test_a_second_run_with_nothing_new_reads_nothing(spark: SparkSession, house: LakeHouse) -> None:
+    house.server.put("events", event(1))
+    house.run(spark)
+    house.server.clear_calls()
+    assert house.run(spark) == Counts()
+    assert house.uuids() == ["u-1"]
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "json"])
+def test_plain_files_hold_every_event_once_over_two_runs(
+    spark: SparkSession, house: LakeHouse, file_format: str
+) -> None:
+    for number in range(30):
+        house.server.put("events", event(number, event_name=f"type{number % 3}:x"), partition_key=str(number))
+    house.run(spark, lake_format=file_format)
+    for number in range(20, 50):
+        house.server.put("events", event(number, event_name=f"type{number % 3}:x"), partition_key=str(number))
+    house.run(spark, lake_format=file_format)
+    table = spark.read.format(file_format).load(house.events_path.as_uri())
+    assert sorted(row["event_uuid"] for row in table.collect()) == sorted(f"u-{n}" for n in range(50))
+    files = [path.relative_to(house.events_path) for path in house.events_path.glob("event_type=*/date=*/[!.]*")]
+    # uuids 0 to 49 over three types, one file for each type and micro-batch
+    assert len(files) == 6
+    if file_format == "json":
+        line = next(house.events_path.glob("event_type=*/date=*/*.json")).read_text().splitlines()[0]
+        assert json.loads(line)["created_datetime"].endswith("Z")
+
+
+def test_a_checkpoint_older_than_the_table_is_refused_and_nothing_is_written(
+    spark: SparkSession, house: LakeHouse
+) -> None:
+    import shutil
+
+    house.server.put("events", event(1))
+    house.run(spark)
+    copy = house.folder / "copy"
+    shutil.copytree(house.checkpoint_path, copy)
+    house.server.put("events", event(2))
+    house.run(spark)
+    shutil.rmtree(house.checkpoint_path)
+    shutil.copytree(copy, house.checkpoint_path)
+    house.server.put("events", event(3))
+    with pytest.raises(DataLossError, match="the checkpoint is older than the table"):
+        house.run(spark)
+    assert house.uuids() == ["u-1", "u-2"]
+
+
+def test_a_clock_that_stepped_back_beyond_the_margin_is_refused_at_start(spark: SparkSession, house: LakeHouse) -> None:
+    house.server.put("events", event(1))
+    house.run(spark)
+    offset = house.checkpoint_path / "offsets" / "0"
+    version, metadata, *rest = offset.read_text().splitlines()
+    document = json.loads(metadata)
+    document["batchTimestampMs"] += 3 * 3600 * 1000
+    offset.write_text("\n".join([version, json.dumps(document), *rest]))
+    (offset.parent / ".0.crc").unlink()
+    house.server.put("events", event(2))
+    with pytest.raises(DataLossError, match=r"clock.*stepped back"):
+        house.run(spark)
+    assert house.uuids() == ["u-1"]
+
+
+def unaccounted(parsed: DataFrame, house: LakeHouse) -> DataFrame:
+    """A stage that loses a record without a word."""
+    config = house.config()
+    events = deduplicate(parsed, config.dedup.window, config.dedup.margin)
+    return events.where(F.coalesce(F.col("event_uuid") != "u-7", F.lit(True)))
+
+
+def late(parsed: DataFrame, house: LakeHouse) -> DataFrame:
+    """Spark's operator on the bare arrival time, as it is usually written: old records after fresh ones are late."""
+    return (
+        parsed.withColumn("_key", F.col("event_uuid"))
+        .withWatermark("arrived_at", "1 hour")
+        .dropDuplicatesWithinWatermark(["_key"])
+        .drop("_key")
+    )
+
+
+@pytest.mark.parametrize("stage", [unaccounted, late])
+def test_a_batch_that_does_not_add_up_commits_nothing(spark: SparkSession, house: LakeHouse, stage: object) -> None:
+    config = house.config(trigger_interval="1 second")
+    storage = Storage.of_session(spark)
+    checkpoint = CheckpointLog(storage, config.checkpoint.path)
+    sink = EventSink(spark, storage, config.lake)
+    sink.create()
+    writer = BatchWriter(spark, checkpoint, sink)
+    query = (
+        stage(parse(raw_records(spark, config)), house)  # type: ignore[operator]
+        .writeStream.foreachBatch(writer)
+        .option("checkpointLocation", config.checkpoint.path)
+        .start()
+    )
+    try:
+        for number in range(5):
+            house.server.put("events", event(number))
+        deadline = time.monotonic() + 60
+        while writer.totals.stored < 5 and time.monotonic() < deadline and query.isActive:
+            query.awaitTermination(0.1)
+        assert len(house.uuids()) == 5
+        # One record that a stage loses, one that is late, and a bad one: the quarantine must not be written either.
+        house.server.put("events", b"broken", arrival=time.time())
+        house.server.put("events", event(7), arrival=time.time() - 30 * 3600)
+        with pytest.raises(StreamingQueryException):
+            query.awaitTermination(60)
+    finally:
+        query.stop()
+    assert isinstance(writer.failure, AccountingError)
+    assert writer.failure.exit_code == 4
+    assert len(house.uuids()) == 5
+    assert house.quarantine() == []

@@ -1,0 +1,138 @@
+"""source.kind = "files": each line of each file is a record, byte for byte, with a name of its own."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
+
+from event_lake.config import read_config
+from event_lake.schema import RAW_RECORD
+from event_lake.source import raw_records
+from records import event_bytes, rows
+
+Rows = list[dict[str, Any]]
+
+
+class FilesQuery:
+    """Reads a folder of files as the job does, and collects each micro-batch."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self._spark = spark
+        self._folder = folder
+        self.input = folder / "input"
+        self.input.mkdir()
+        self.batches: list[Rows] = []
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Lets the file appear in one step, as a source of files demands."""
+        hidden = self._folder / "being-written"
+        hidden.write_bytes(content)
+        target = self.input / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return hidden.rename(target)
+
+    def run(self, interrupted: bool = False) -> Rows:
+        """The records of all files that no finished run has read; interrupted, the run does not finish."""
+        before = len(self.batches)
+
+        def collect(batch: DataFrame, _: int) -> None:
+            self.batches.append(rows(batch))
+            if interrupted:
+                raise RuntimeError("interrupted")
+
+        places = {"lake.path": "e", "lake.quarantine_path": "q", "checkpoint.path": "c"}
+        settings = {"source.kind": "files", "source.path": self.input.as_uri(), **places}
+        raw = raw_records(self._spark, read_config("", [f"{key}={value}" for key, value in settings.items()]))
+        assert raw.schema == RAW_RECORD
+        query = raw.writeStream.foreachBatch(collect).option("checkpointLocation", str(self._folder / "checkpoint"))
+        query.trigger(availableNow=True).start().awaitTermination()
+        return [row for batch in self.batches[before:] for row in batch]
+
+
+@pytest.fixture
+def files(spark: SparkSession, tmp_path: Path) -> FilesQuery:
+    return FilesQuery(spark, tmp_path)
+
+
+def lines_by_name(found: Rows) -> dict[str, bytes]:
+    """Data by identifier; says that no identifier is there twice."""
+    by_name = {unquote(row["sequenceNumber"]): row["data"] for row in found}
+    assert len(by_name) == len(found)
+    return by_name
+
+
+def test_each_line_is_a_record_named_by_path_and_line(files: FilesQuery) -> None:
+    one = files.write("one.json", event_bytes() + b"\n" + event_bytes() + b"\n")
+    two = files.write("2026/11/two.jsonl", event_bytes(event_uuid="two"))
+    os.utime(two, (1_700_000_000.25, 1_700_000_000.25))
+    found = files.run()
+    assert lines_by_name(found) == {
+        f"file:{one}:1": event_bytes(),
+        f"file:{one}:2": event_bytes(),
+        f"file:{two}:1": event_bytes(event_uuid="two"),
+    }
+    (row,) = [row for row in found if row["data"] == event_bytes(event_uuid="two")]
+    assert row["approximateArrivalTimestamp"] == datetime.fromtimestamp(1_700_000_000.25, UTC)
+    assert (row["shardId"], row["subSequenceNumber"], row["streamName"], row["partitionKey"]) == (None, 0, None, None)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b'{"title":"\xff\xfe"}', b"\xc0\xaf", b"caf\xe9", bytes(range(256)).replace(b"\n", b""), b"last"],
+        ["Übung \N{ROCKET}".encode(), "été".encode("utf-16-le"), b"\x00", b"\x00\x00"],
+        [b"windows\r", b"\r", b"a\rb", b"\x0b\x0c\x1c\x85\xe2\x80\xa8", b"trailing blank "],
+        [b"", b"", b"after empty lines", b"", b"x" * 3_000_000, b"", b"last"],
+        [b"first", b"\xef\xbb\xbf" + event_bytes(), b"\xef\xbb\xbf"],
+    ],
+)
+def test_lines_come_out_byte_for_byte(files: FilesQuery, lines: list[bytes]) -> None:
+    path = files.write("odd bytes, übung #1%.txt", b"\n".join(lines))
+    expected = {f"file:{path}:{number}": line for number, line in enumerate(lines, start=1)}
+    assert lines_by_name(files.run()) == expected
+
+
+def test_a_byte_order_mark_marks_the_file_and_is_no_part_of_its_first_line(files: FilesQuery) -> None:
+    path = files.write("bom.json", b"\xef\xbb\xbf" + event_bytes() + b"\n" + event_bytes())
+    assert lines_by_name(files.run()) == {f"file:{path}:1": event_bytes(), f"file:{path}:2": event_bytes()}
+
+
+def test_an_empty_file_has_no_records_and_a_single_line_end_has_one(files: FilesQuery) -> None:
+    files.write("empty.json", b"")
+    line_end = files.write("line-end.json", b"\n")
+    assert lines_by_name(files.run()) == {f"file:{line_end}:1": b""}
+
+
+def test_of_a_file_that_is_read_in_pieces_no_line_is_lost_or_named_twice(files: FilesQuery) -> None:
+    chance = random.Random(7)
+    lines = [b"%d %b" % (number, b"x" * chance.randrange(1500)) for number in range(16_000)]
+    files.write("large.json", b"".join(line + b"\n" for line in lines))
+    small = files.write("small.json", b"first\nsecond\n")
+    found = files.run()
+    assert Counter(row["data"] for row in found) == Counter([*lines, b"first", b"second"])
+    by_name = lines_by_name(found)
+    assert by_name[f"file:{small}:2"] == b"second"
+    assert any("@" in name for name in by_name), "the file must have been read in pieces, else nothing was shown"
+
+
+def test_a_replay_gives_the_same_records_under_the_same_names(files: FilesQuery) -> None:
+    for name in "abc":
+        files.write(f"{name}.json", b"".join(b"%b %d\n" % (name.encode(), number) for number in range(1000)))
+    with pytest.raises(StreamingQueryException, match="interrupted"):
+        files.run(interrupted=True)
+    files.write("later.json", b"later\n")
+    files.run()
+    first, again, rest = (lines_by_name(batch) for batch in files.batches)
+    assert len(first) == 3000
+    assert again == first
+    assert list(rest.values()) == [b"later"]
+    assert files.run() == []

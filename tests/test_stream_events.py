@@ -1,0 +1,215 @@
+"""The job as people run it, through spark-submit: its exit codes, being stopped, and kill -9 where it hurts most."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kinesis_server import KinesisServer
+from lake import LakeHouse, event
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[LakeHouse]:
+    with KinesisServer() as server:
+        server.create_stream("events", 2)
+        yield LakeHouse(tmp_path, server)
+
+
+def put(house: LakeHouse, numbers: range) -> None:
+    for number in numbers:
+        house.server.put("events", event(number, event_name=f"type{number % 3}:x"), partition_key=str(number))
+
+
+def uuids(numbers: range) -> list[str]:
+    return sorted(f"u-{number}" for number in numbers)
+
+
+def delta_commits(table: Path) -> int:
+    """Commits that carry a micro-batch; the table's creation is not one."""
+    commits = (path.read_text() for path in (table / "_delta_log").glob("[0-9]*.json"))
+    return sum('"txn"' in text for text in commits)
+
+
+def test_drained_stopped_and_drained_again_everything_is_stored_once(house: LakeHouse) -> None:
+    put(house, range(100))
+    house.server.put("events", b"broken", partition_key="b")
+    report = house.folder / "report.json"
+    with house.submit("--until-caught-up", "--report", str(report), "--JOB_NAME", "glue-adds-this") as job:
+        assert job.wait() == 0, job.output()
+    totals = json.loads(report.read_text())
+    assert {key: totals[key] for key in ("received", "stored", "duplicates", "quarantined", "late_dropped")} == {
+        "received": 101,
+        "stored": 100,
+        "duplicates": 0,
+        "quarantined": 1,
+        "late_dropped": 0,
+    }
+    assert "received=101 stored=100 duplicates=0 quarantined=1 late_dropped=0" in job.output()
+
+    # Runs until it is asked to stop: by a signal ...
+    put(house, range(90, 150))
+    with house.submit() as job:
+        job.until(lambda: len(house.uuids()) == 150, every=0.2)
+        job.terminate()
+        assert job.wait() == 0, job.output()
+    assert sum(batch[0] for batch in job.batches()) == 60
+    assert sum(batch[2] for batch in job.batches()) == 10
+
+    # ... or by a marker under the checkpoint, which is gone afterwards.
+    put(house, range(150, 160))
+    with house.submit() as job:
+        job.until(lambda: len(house.uuids()) == 160, every=0.2)
+        marker = house.checkpoint_path / "stop"
+        marker.touch()
+        assert job.wait() == 0, job.output()
+    assert not marker.exists()
+
+    put(house, range(160, 170))
+    with house.submit("--until-caught-up") as job:
+        assert job.wait() == 0, job.output()
+    assert house.uuids() == uuids(range(170))
+
+
+def test_asked_to_stop_in_a_micro_batch_it_finishes_it_and_begins_no_other(house: LakeHouse) -> None:
+    now = time.time()
+    for number in range(600):
+        house.server.put("events", event(number), partition_key=str(number), arrival=now - 600 + number)
+    # 60 micro-batches of 10 s of arrivals each, one right after the other
+    with house.submit("--until-caught-up", source_slice="10 seconds") as job:
+        job.until(lambda: len(job.batches()) >= 2)
+        job.terminate()
+        assert job.wait() == 0, job.output()
+    stored = len(house.uuids())
+    assert sum(batch[1] for batch in job.batches()) == stored < 600
+    assert len(list((house.checkpoint_path / "commits").glob("[0-9]*"))) == len(job.batches())
+    with house.submit("--until-caught-up") as job:
+        assert job.wait() == 0, job.output()
+    assert house.uuids() == uuids(range(600))
+
+
+KILLED = {
+    "in the middle of a micro-batch": lambda house, n: (house.checkpoint_path / "offsets" / str(n)).exists(),
+    "between the two table commits": lambda house, n: delta_commits(house.quarantine_path) == n + 1,
+    "between the table commits and the commit log": lambda house, n: delta_commits(house.events_path) == n + 1,
+}
+
+
+@pytest.mark.parametrize("moment", KILLED)
+def test_killed_with_kill_9_every_event_is_there_once_after_a_restart(house: LakeHouse, moment: str) -> None:
+    put(house, range(40))
+    house.server.put("events", b"broken 0")
+    with house.submit("--until-caught-up") as job:
+        assert job.wait() == 0, job.output()
+    put(house, range(20, 200))
+    house.server.put("events", b"broken 1")
+    with house.submit("--until-caught-up") as job:
+        job.until(lambda: KILLED[moment](house, 1))
+        job.kill()
+    # It was killed where it was to be: this micro-batch is planned, and not committed.
+    assert (house.checkpoint_path / "offsets" / "1").exists()
+    assert not (house.checkpoint_path / "commits" / "1").exists()
+    reached = (delta_commits(house.quarantine_path), delta_commits(house.events_path))
+    assert reached in {"in": [(1, 1)], "be": [(2, 1), (2, 2)]}[moment[:2]]
+
+    put(house, range(200, 210))
+    with house.submit("--until-caught-up") as job:
+        assert job.wait() == 0, job.output()
+    assert house.uuids() == uuids(range(210))
+    assert sorted(row["data"] for row in house.quarantine()) == [b"broken 0", b"broken 1"]
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "json"])
+def test_killed_while_it_moves_plain_files_every_event_is_there_once_after_a_restart(
+    house: LakeHouse, file_format: str
+) -> None:
+    def moved() -> list[Path]:
+        return list(house.events_path.glob("event_type=*/date=*/[!.]*"))
+
+    for number in range(300):
+        house.server.put("events", event(number, event_name=f"type{number}:x"), partition_key=str(number))
+    with house.submit("--until-caught-up", lake_format=file_format) as job:
+        job.until(lambda: len(moved()) > 5)
+        job.kill()
+    assert 5 < len(moved()) < 300
+    with house.submit("--until-caught-up", lake_format=file_format) as job:
+        assert job.wait() == 0, job.output()
+    found = (
+        [json.loads(line)["event_uuid"] for path in moved() for line in path.read_text().splitlines()]
+        if (file_format == "json")
+        else _parquet_uuids(moved())
+    )
+    assert sorted(found) == uuids(range(300))
+
+
+def _parquet_uuids(files: list[Path]) -> list[str]:
+    import pyarrow.parquet as pq
+
+    return [uuid for file in files for uuid in pq.ParquetFile(file).read(["event_uuid"]).column(0).to_pylist()]
+
+
+def test_an_older_checkpoint_ends_with_exit_code_3_and_says_what_to_do(house: LakeHouse) -> None:
+    put(house, range(10))
+    with house.submit("--until-caught-up") as job:
+        assert job.wait() == 0, job.output()
+    copy = house.folder / "copy"
+    shutil.copytree(house.checkpoint_path, copy)
+    put(house, range(10, 20))
+    with house.submit("--until-caught-up") as job:
+        assert job.wait() == 0, job.output()
+    shutil.rmtree(house.checkpoint_path)
+    shutil.copytree(copy, house.checkpoint_path)
+    put(house, range(20, 30))
+    with house.submit("--until-caught-up") as job:
+        assert job.wait() == 3, job.output()
+    assert "the checkpoint is older than the table" in job.output()
+    assert house.uuids() == uuids(range(20))
+
+
+def test_records_lost_to_retention_end_with_exit_code_3_and_name_the_shard(house: LakeHouse) -> None:
+    shard = house.server.shards("events")[0]["ShardId"]
+    now = time.time()
+    places = [
+        house.server.put("events", event(n), shard=shard, arrival=now - 1000 + n)["SequenceNumber"] for n in range(900)
+    ]
+    with house.submit("--until-caught-up", source_slice="100 seconds") as job:
+        job.until(lambda: len(job.batches()) >= 1)
+        job.kill()
+    house.server.trim("events", shard, before_sequence_number=places[-2])
+    with house.submit("--until-caught-up") as job:
+        assert job.wait() == 3, job.output()
+    assert f"DATA LOSS in shard {shard}" in job.output()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ({"lake_format": "delat"}, "did you mean delta?"),
+        ({"source_streem": "x"}, "did you mean source.stream?"),
+        ({"source_kind": "glue-kinesis"}, "source.kind"),
+        ({"checkpoint_path": ""}, "checkpoint.path"),
+    ],
+)
+def test_a_wrong_configuration_ends_with_exit_code_2_and_names_the_key(
+    house: LakeHouse, overrides: dict[str, str], named: str
+) -> None:
+    with house.submit(**overrides) as job:
+        assert job.wait() == 2
+    assert named in job.output()
+
+
+def test_a_missing_stream_ends_with_exit_code_1_and_is_named(house: LakeHouse) -> None:
+    with house.submit("--until-caught-up", source_stream="nowhere") as job:
+        assert job.wait() == 1
+    assert "nowhere" in job.output()
+
+
+def test_job_output_holds_no_traceback_for_an_expected_end(house: LakeHouse) -> None:
+    with house.submit(lake_format="delat") as job:
+        job.wait()
+    assert "Traceback" not in job.output()
