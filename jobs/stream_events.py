@@ -28,7 +28,8 @@ log = logging.getLogger("event_lake")
 
 def main(arguments: list[str]) -> int:
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("py4j").setLevel(logging.WARNING)
+    for chatty in ("py4j", "botocore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     given = _parse_arguments(arguments)
     try:
         config = read_config(_config_text(given.config), given.set)
@@ -50,6 +51,10 @@ def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def _config_text(path: str) -> str:
+    # A plain path is this machine's, as with spark-submit --files, although a cluster's default file system is HDFS.
+    if os.path.isfile(path):
+        with open(path, encoding="utf-8") as file:
+            return file.read()
     return Storage.of_driver().read_text(path)
 
 

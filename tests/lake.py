@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from deltalake import DeltaTable
-from kinesis_server import KinesisServer
 from pyspark.sql import SparkSession
 
 from event_lake.config import Config, read_config
@@ -22,6 +21,7 @@ from event_lake.metrics import Counts
 from event_lake.pipeline import run
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
+from kinesis_server import KinesisServer
 
 ROOT = Path(__file__).resolve().parent.parent
 ACCOUNTING = re.compile(

@@ -85,10 +85,10 @@ def test_the_log_of_a_query_says_what_was_planned_and_what_was_committed(
     assert log.last_committed() is None
 
     folder = tmp_path / "input"
+    folder.mkdir()
     began = int(time.time() * 1000)
     times = spark.readStream.schema("id long").parquet(str(folder)).withColumn("time", F.timestamp_seconds(F.lit(5000)))
     unique = times.withWatermark("time", "1000 seconds").dropDuplicatesWithinWatermark(["id"])
-    folder.mkdir()
     query = unique.writeStream.format("noop").option("checkpointLocation", str(checkpoint)).start()
     try:
         for _ in range(2):

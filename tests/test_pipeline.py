@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -137,8 +138,6 @@ def test_plain_files_hold_every_event_once_over_two_runs(
 def test_a_checkpoint_older_than_the_table_is_refused_and_nothing_is_written(
     spark: SparkSession, house: LakeHouse
 ) -> None:
-    import shutil
-
     house.server.put("events", event(1))
     house.run(spark)
     copy = house.folder / "copy"

@@ -148,8 +148,6 @@ def test_killed_while_it_moves_plain_files_every_event_is_there_once_after_a_res
 
 
 def _parquet_uuids(files: list[Path]) -> list[str]:
-    import pyarrow.parquet as pq
-
     return [uuid for file in files for uuid in pq.ParquetFile(file).read(["event_uuid"]).column(0).to_pylist()]
 
 

@@ -187,29 +187,32 @@ def _flattened(table: Any, prefix: str = "") -> dict[str, str]:
 
 
 def _check(config: Config) -> None:
-    source, lake, dedup = config.source, config.lake, config.dedup
+    _check_source(config.source)
+    _one_of("lake.format", config.lake.format, FORMATS)
+    _check_paths(config)
+    least = {
+        "source.slice": (config.source.slice, timedelta(seconds=1)),
+        "dedup.window": (config.dedup.window, timedelta(seconds=1)),
+        # What the clock may step back without a record being dropped as late.
+        "dedup.margin": (config.dedup.margin, timedelta(hours=2)),
+    }
+    for key, (value, bound) in least.items():
+        if value < bound:
+            raise ConfigError(f"{key} is {value}; expected at least {bound}")
+    if config.lake.target_file_size.count < 1024**2:
+        raise ConfigError("lake.target_file_size is under 1 MB")
+
+
+def _check_source(source: Source) -> None:
     if source.kind in PLANNED_KINDS:
         raise ConfigError(
             f"source.kind is {source.kind!r}, which this version cannot read yet; use {' or '.join(KINDS)}"
         )
     _one_of("source.kind", source.kind, KINDS)
-    _one_of("lake.format", lake.format, FORMATS)
     if source.kind == "kinesis":
         _given("source.stream", source.stream)
     else:
         _given("source.path", source.path)
-    _given("lake.path", lake.path)
-    _given("lake.quarantine_path", lake.quarantine_path)
-    _given("checkpoint.path", config.checkpoint.path)
-    paths = {
-        "lake.path": lake.path,
-        "lake.quarantine_path": lake.quarantine_path,
-        "checkpoint.path": config.checkpoint.path,
-    }
-    for key, path in paths.items():
-        for other, outer in paths.items():
-            if key != other and f"{path.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/"):
-                raise ConfigError(f"{key} ({path}) lies in {other} ({outer}); give each a folder of its own")
     if source.starting_position not in ("trim_horizon", "latest"):
         try:
             datetime.fromisoformat(source.starting_position)
@@ -218,20 +221,25 @@ def _check(config: Config) -> None:
                 f"source.starting_position is {source.starting_position!r}; "
                 "expected trim_horizon, latest or an ISO 8601 time"
             ) from None
-    if dedup.window < timedelta(seconds=1):
-        raise ConfigError("dedup.window is shorter than a second")
-    if dedup.margin < timedelta(hours=2):
-        raise ConfigError(
-            "dedup.margin is under 2 hours: it is what the clock may step back without a record being late"
-        )
-    if source.slice < timedelta(seconds=1):
-        raise ConfigError("source.slice is shorter than a second")
     if source.tasks < 0:
         raise ConfigError(f"source.tasks is {source.tasks}; expected 0 (one for each core) or more")
     if source.connections_per_task < 1:
         raise ConfigError(f"source.connections_per_task is {source.connections_per_task}; expected at least 1")
-    if lake.target_file_size.count < 1024**2:
-        raise ConfigError("lake.target_file_size is under 1 MB")
+
+
+def _check_paths(config: Config) -> None:
+    """Each of the three is given, and none lies in another: cleaning one up must not take another with it."""
+    paths = {
+        "lake.path": config.lake.path,
+        "lake.quarantine_path": config.lake.quarantine_path,
+        "checkpoint.path": config.checkpoint.path,
+    }
+    for key, path in paths.items():
+        _given(key, path)
+    for key, path in paths.items():
+        for other, outer in paths.items():
+            if key != other and f"{path.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/"):
+                raise ConfigError(f"{key} ({path}) lies in {other} ({outer}); give each a folder of its own")
 
 
 def _one_of(key: str, value: str, allowed: Sequence[str]) -> None:

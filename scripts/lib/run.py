@@ -58,26 +58,29 @@ def main(arguments: list[str]) -> int:
         pid_file = Path(folder) / "pid"
         asked: list[int] = []
 
-        def pass_on(number: int, frame: FrameType | None) -> None:
+        def ask(number: int, frame: FrameType | None) -> None:
             asked.append(number)
-            if pid_file.exists() and (pid := pid_file.read_text()):
-                os.kill(int(pid), number)
+            pass_on()
+
+        def pass_on() -> None:
+            if asked and pid_file.exists() and (pid := pid_file.read_text()):
+                os.kill(int(pid), asked[0])
+                asked.clear()
 
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, pass_on)
+            signal.signal(number, ask)
         job = subprocess.Popen(
-            command(arguments), env=environment(pid_file), start_new_session=True, preexec_fn=end_with_parent
+            command(arguments),
+            env=environment(pid_file),
+            start_new_session=True,
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - there is one thread
         )
         while True:
             try:
                 code = job.wait(timeout=1)
-                break
+                return code if code >= 0 else 128 - code
             except subprocess.TimeoutExpired:
-                # Asked before the job could listen: asked again now that it can.
-                if asked and pid_file.exists() and pid_file.read_text():
-                    os.kill(int(pid_file.read_text()), asked.pop())
-                    asked.clear()
-        return code if code >= 0 else 128 - code
+                pass_on()  # asked before the job could listen: asked again now that it may
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
 from kinesis_query import Delivered, KinesisQuery
 from kinesis_server import KinesisServer
-
 from kinesis_source import tip
 
 MOST_SHARDS = 6
-# Seconds since a record's arrival, uneven on purpose: slices must end in the middle of a shard, and time stamps go back.
+# Seconds since a record's arrival, uneven on purpose: slices end in the middle of a shard, time stamps go back.
 AGES = st.sampled_from([2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584])
 FAULTS = ("throttle", "internal", "unavailable", "reset", "truncated")
 

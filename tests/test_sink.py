@@ -1,0 +1,536 @@
+"""A micro-batch reaches both tables once, in every format, whatever is replayed; read back by readers nobody here
+wrote: delta-rs, pyarrow and DuckDB."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from event_lake.config import Bytes, Lake
+from event_lake.errors import DataLossError
+from event_lake.file_table import FileTableWriter
+from event_lake.schema import EVENTS, EVENTS_PARTITIONS, QUARANTINE, QUARANTINE_PARTITIONS
+from event_lake.sink import BatchMark, EventSink, stored, volumes
+from event_lake.storage import Storage
+from records import ARRIVED, Record, event_bytes, parsed_frame, raw_record, raw_records
+
+Rows = list[dict[str, Any]]
+
+FORMATS = ("delta", "parquet", "json")
+STORED = datetime(2022, 2, 14, 12, 1, 0, 500_000, UTC)
+QUERY = "0b6c1f0e-7d1c-4f43-9a55-2a1f3e9f7f10"
+THROUGH = "2022-02-14T12:00:30+00:00"
+
+
+def mark(batch_id: int, offset: int | None = None, query_id: str = QUERY) -> BatchMark:
+    end_offset = json.dumps({"logOffset": batch_id if offset is None else offset})
+    return BatchMark(query_id, batch_id, end_offset, complete_through=THROUGH)
+
+
+class TwoTables:
+    """The events and the quarantine of one format in a temporary folder."""
+
+    def __init__(self, spark: SparkSession, folder: Path, file_format: str, target: int) -> None:
+        self._spark = spark
+        self.events_path = folder / "events"
+        self.quarantine_path = folder / "quarantine"
+        self.format = file_format
+        self.lake = Lake(str(self.events_path), str(self.quarantine_path), file_format, Bytes(target))
+        self.sink = EventSink(spark, Storage.of_session(spark), self.lake)
+        self.sink.create()
+
+    def write(self, records: Iterable[Record], mark: BatchMark) -> None:
+        batch = parsed_frame(self._spark, records).persist()
+        try:
+            self.sink.write(batch, volumes(batch), mark, STORED)
+        finally:
+            batch.unpersist()
+
+    def events(self) -> Rows:
+        return READERS[self.format](self.events_path, EVENTS_PARTITIONS)
+
+    def quarantine(self) -> Rows:
+        return READERS[self.format](self.quarantine_path, QUARANTINE_PARTITIONS)
+
+    def uuids(self) -> list[str]:
+        return sorted(row["event_uuid"] for row in self.events())
+
+    def problems(self) -> list[str]:
+        return sorted(row["problem"] for row in self.quarantine())
+
+
+def read_delta(path: Path, _: tuple[str, ...]) -> Rows:
+    return DeltaTable(str(path)).to_pyarrow_table().to_pylist()
+
+
+def read_parquet(path: Path, partitions: tuple[str, ...]) -> Rows:
+    types = {name: pa.date32() if name == "date" else pa.string() for name in partitions}
+    found = ds.dataset(path, format="parquet", partitioning=ds.partitioning(pa.schema(types), flavor="hive"))
+    return found.to_table().to_pylist()
+
+
+def read_json(path: Path, partitions: tuple[str, ...]) -> Rows:
+    """With the types that whoever reads the columns would give them; binary columns are base64."""
+    types = {"date": "DATE", "timestamp": "TIMESTAMPTZ", "bigint": "BIGINT"}
+    schema = EVENTS if partitions == EVENTS_PARTITIONS else QUARANTINE
+    wanted = {field.name: types.get(field.dataType.simpleString(), "VARCHAR") for field in schema}
+    in_files = {name: kind for name, kind in wanted.items() if name not in partitions}
+    in_path = {name: kind for name, kind in wanted.items() if name in partitions}
+    if not list(path.glob("*/*/*.json")):
+        return []
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        found = connection.execute(
+            f"SELECT {', '.join(wanted)} FROM read_json('{path}/*/*/*.json', format = 'newline_delimited', "
+            f"columns = {in_files}, hive_partitioning = true, hive_types = {in_path})"
+        )
+        rows = found.to_arrow_table().to_pylist()
+    return [{**row, "data": base64.b64decode(row["data"])} if "data" in row else row for row in rows]
+
+
+READERS: dict[str, Callable[[Path, tuple[str, ...]], Rows]] = {
+    "delta": read_delta,
+    "parquet": read_parquet,
+    "json": read_json,
+}
+
+
+@pytest.fixture
+def tables(spark: SparkSession, tmp_path: Path) -> Callable[..., TwoTables]:
+    def make(file_format: str = "delta", target: int = 128 * 1024 * 1024, folder: Path = tmp_path) -> TwoTables:
+        return TwoTables(spark, folder, file_format, target)
+
+    return make
+
+
+def good(*uuids: str, name: str = "lesson:started") -> list[dict[str, Any]]:
+    return raw_records([event_bytes(event_uuid=uuid, event_name=name) for uuid in uuids])
+
+
+def bad(*data: bytes) -> list[dict[str, Any]]:
+    return raw_records(data or [b"{"], shardId="shardId-000000000001")
+
+
+def data_files(path: Path) -> list[Path]:
+    """Files with rows in them: neither log nor manifest nor checksum."""
+    found = [file for file in path.rglob("*") if file.is_file()]
+    return sorted(f for f in found if not any(p[0] in "_." for p in f.relative_to(path).parts))
+
+
+def snapshot(path: Path) -> dict[str, bytes]:
+    """Every byte below a folder."""
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+# What is written
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_every_format_has_the_same_columns_values_and_partitions(
+    tables: Callable[..., TwoTables], file_format: str
+) -> None:
+    lake = tables(file_format)
+    payload = (
+        b'{"event_uuid": "1", "event_name":"payment:order:\\u00e9" ,"created_at":1644839990.250001, "x":"\xc3\xa9\\n"}'
+    )
+    broken = b'{"event_uuid":"2","event_name":"lesson:started","created_at":"\xe2\x82\xac"}'
+    place = {"shardId": "shardId-000000000007", "sequenceNumber": "49", "subSequenceNumber": 3}
+    lake.write(
+        [raw_record(data=payload, **place), raw_record(data=broken, **place), raw_record(data=b"\xff\x00")], mark(0)
+    )
+
+    assert lake.events() == [
+        {
+            "event_uuid": "1",
+            "event_name": "payment:order:é",
+            "event_type": "payment",
+            "event_subtype": "order",
+            "created_at": 1644839990,
+            "created_datetime": datetime(2022, 2, 14, 11, 59, 50, 250_001, UTC),
+            "payload": payload.decode(),
+            "arrived_at": ARRIVED,
+            "stored_at": STORED,
+            "shard_id": "shardId-000000000007",
+            "sequence_number": "49",
+            "sub_sequence_number": 3,
+            "date": date(2022, 2, 14),
+        }
+    ]
+    (wrong,) = [row for row in lake.quarantine() if row["problem"] == "created_at_not_number"]
+    assert wrong == {
+        "problem": "created_at_not_number",
+        "detail": "created_at is '€'",
+        "data": broken,
+        "event_uuid": "2",
+        "event_name": "lesson:started",
+        "arrived_at": ARRIVED,
+        "stored_at": STORED,
+        "shard_id": "shardId-000000000007",
+        "sequence_number": "49",
+        "sub_sequence_number": 3,
+        "date": date(2022, 2, 14),
+    }
+    (unreadable,) = [row for row in lake.quarantine() if row["problem"] == "not_json"]
+    assert (unreadable["data"], unreadable["event_uuid"]) == (b"\xff\x00", None)
+    folders = {str(file.parent.relative_to(lake.events_path.parent)) for file in data_files(lake.events_path.parent)}
+    assert folders == {
+        "events/event_type=payment/date=2022-02-14",
+        "quarantine/date=2022-02-14/problem=created_at_not_number",
+        "quarantine/date=2022-02-14/problem=not_json",
+    }
+
+
+def test_the_delta_tables_have_the_columns_of_the_contract_in_their_order(tables: Callable[..., TwoTables]) -> None:
+    lake = tables("delta")
+    for path, schema, partitions in (
+        (lake.events_path, EVENTS, EVENTS_PARTITIONS),
+        (lake.quarantine_path, QUARANTINE, QUARANTINE_PARTITIONS),
+    ):
+        table = DeltaTable(str(path))
+        assert [field.name for field in table.schema().fields] == schema.fieldNames()
+        assert table.metadata().partition_columns == list(partitions)
+
+
+def test_json_lines_have_times_as_iso_8601_with_z_and_nulls_written_out(tables: Callable[..., TwoTables]) -> None:
+    lake = tables("json")
+    lake.write([raw_record(data=event_bytes(event_name="lesson", created_at=1644839990.25))], mark(0))
+    (file,) = data_files(lake.events_path)
+    (row,) = [json.loads(line) for line in file.read_text().splitlines()]
+    assert row["created_datetime"] == "2022-02-14T11:59:50.250000Z"
+    assert row["arrived_at"] == "2022-02-14T12:00:00.000000Z"
+    assert row["stored_at"] == "2022-02-14T12:01:00.500000Z"
+    assert row["event_subtype"] is None
+    assert set(row) == set(EVENTS.fieldNames()) - set(EVENTS_PARTITIONS)
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_the_date_is_that_of_utc_on_both_sides_of_midnight(tables: Callable[..., TwoTables], file_format: str) -> None:
+    lake = tables(file_format)
+    midnight = 1644796800  # 2022-02-14T00:00:00Z
+    times = {"before": f"{midnight - 1}.999999", "after": midnight, "first": 946684800}
+    lake.write(raw_records([event_bytes(event_uuid=uuid, created_at=at) for uuid, at in times.items()]), mark(0))
+    assert {row["event_uuid"]: row["date"] for row in lake.events()} == {
+        "before": date(2022, 2, 13),
+        "after": date(2022, 2, 14),
+        "first": date(2000, 1, 1),
+    }
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_micro_batch_of_bad_records_only_or_of_none_is_written_too(
+    tables: Callable[..., TwoTables], file_format: str
+) -> None:
+    lake = tables(file_format)
+    lake.write(bad(b"{", b""), mark(0))
+    lake.write([], mark(1))
+    lake.write(good("a"), mark(2))
+    lake.write([raw_record(data=b"no arrival", approximateArrivalTimestamp=None)], mark(3))
+    assert lake.uuids() == ["a"]
+    assert lake.problems() == ["empty", "not_json", "not_json"]
+
+
+# Files
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_micro_batch_makes_one_file_a_partition(tables: Callable[..., TwoTables], file_format: str) -> None:
+    lake = tables(file_format)
+    types = [f"type{number}" for number in range(7)]
+    records = [*good(), *bad(b"{", b"", b"[]")]
+    for number in range(210):
+        records += good(f"{number}", name=f"{types[number % 7]}:x")
+    for batch_id in range(2):
+        lake.write(records, mark(batch_id))
+        folders = Counter(file.parent.name + file.parent.parent.name for file in data_files(lake.events_path))
+        assert folders == dict.fromkeys([f"date=2022-02-14event_type={name}" for name in types], batch_id + 1)
+        assert len(data_files(lake.quarantine_path)) == 3 * (batch_id + 1)
+    assert len(lake.events()) == 420
+
+
+def test_a_partition_bigger_than_a_file_should_be_is_spread_over_several_and_the_others_are_not(
+    tables: Callable[..., TwoTables],
+) -> None:
+    target = 20_000
+    lake = tables("parquet", target=target)
+    sizes = {"small": 0.9, "double": 1.5, "triple": 2.5, "many": 5.5}
+    records = []
+    for name, files in sizes.items():
+        padding = {"padding": "x" * 400}
+        count = int(files * target / len(event_bytes(event_uuid="00000", event_name=name, **padding)))
+        records += [event_bytes(event_uuid=f"{n:05}", event_name=name, **padding) for n in range(count)]
+    lake.write(raw_records(records), mark(0))
+
+    assert Counter(row["payload"].encode() for row in lake.events()) == Counter(records)
+    content: dict[str, list[int]] = {name: [] for name in sizes}
+    for file in data_files(lake.events_path):
+        payloads = pq.ParquetFile(file).read(["payload"]).column(0).to_pylist()
+        content[file.parent.parent.name.partition("=")[2]].append(sum(map(len, payloads)))
+    assert len(content["small"]) == 1
+    for name in ("double", "triple", "many"):
+        assert len(content[name]) > 1, f"{name} is in one file: {content}"
+        assert max(content[name]) <= 2 * target, f"a file of {name} is far too big: {content}"
+
+
+def test_identical_bad_records_are_spread_as_well(tables: Callable[..., TwoTables]) -> None:
+    lake = tables("parquet", target=20_000)
+    lake.write(bad(*[b"broken" * 100] * 200), mark(0))
+    assert len(lake.quarantine()) == 200
+    assert len(data_files(lake.quarantine_path)) > 1
+
+
+# Each micro-batch once
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_replay_of_the_same_micro_batch_changes_nothing(tables: Callable[..., TwoTables], file_format: str) -> None:
+    lake = tables(file_format)
+    lake.write([*good("a", "b"), *bad()], mark(0))
+    lake.write([*good("c"), *bad()], mark(1))
+    before = snapshot(lake.events_path), snapshot(lake.quarantine_path)
+    lake.write([*good("c"), *bad()], mark(1))
+    restarted = tables(file_format)
+    restarted.write([*good("c"), *bad()], mark(1))
+    assert (snapshot(lake.events_path), snapshot(lake.quarantine_path)) == before
+    lake.write([*good("d"), *bad()], mark(2))
+    assert lake.uuids() == ["a", "b", "c", "d"]
+    assert len(lake.problems()) == 3
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_replay_after_a_crash_between_the_tables_writes_only_what_is_missing(
+    tables: Callable[..., TwoTables], file_format: str, tmp_path: Path
+) -> None:
+    lake = tables(file_format)
+    lake.write([*good("a"), *bad()], mark(0))
+    shutil.rmtree(lake.events_path)  # quarantine comes first: as if the crash came before any commit of events
+    restarted = tables(file_format)
+    restarted.write([*good("a"), *bad()], mark(0))
+    assert restarted.uuids() == ["a"]
+    assert restarted.problems() == ["not_json"]
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_checkpoint_older_than_the_table_is_refused_and_nothing_is_written(
+    tables: Callable[..., TwoTables], file_format: str
+) -> None:
+    lake = tables(file_format)
+    lake.write([*good("a"), *bad()], mark(0))
+    for batch_id in (1, 2, 3):
+        lake.write(good(f"batch {batch_id}"), mark(batch_id))
+    before = snapshot(lake.events_path), snapshot(lake.quarantine_path)
+    restored = tables(file_format)
+    older = mark(2, offset=7)
+    same_number = mark(3, offset=7)
+    for refused in (older, same_number, mark(2), mark(0)):
+        with pytest.raises(DataLossError) as raised:
+            restored.write([*good("new"), *bad()], refused)
+        assert str(lake.events_path) in str(raised.value) or str(lake.quarantine_path) in str(raised.value)
+        assert f"micro-batch {refused.batch_id}" in str(raised.value)
+    assert (snapshot(lake.events_path), snapshot(lake.quarantine_path)) == before
+    restored.write(good("newest"), mark(4))
+    assert lake.uuids() == ["a", "batch 1", "batch 2", "batch 3", "newest"]
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_fresh_checkpoint_appends_from_its_first_micro_batch(
+    tables: Callable[..., TwoTables], file_format: str
+) -> None:
+    lake = tables(file_format)
+    for batch_id in range(3):
+        lake.write([*good(f"{batch_id}"), *bad()], mark(batch_id))
+    fresh = "7b0a41f2-3f3b-4a53-8f6e-8f5f4b8f7a11"
+    lake.write([*good("a"), *bad()], mark(0, query_id=fresh))
+    lake.write([*good("a"), *bad()], mark(0, query_id=fresh))
+    lake.write([*good("b"), *bad()], mark(1, query_id=fresh))
+    assert lake.uuids() == ["0", "1", "2", "a", "b"]
+    assert len(lake.problems()) == 5
+
+
+# Delta
+
+
+def commits(path: Path) -> list[dict[str, Any]]:
+    """The actions of every commit, by name."""
+    files = sorted((path / "_delta_log").glob("*.json"))
+    return [
+        {key: action[key] for action in map(json.loads, file.read_text().splitlines()) for key in action}
+        for file in files
+    ]
+
+
+def test_statistics_never_cover_whole_records(tables: Callable[..., TwoTables]) -> None:
+    lake = tables("delta")
+    secret = "4111-1111-1111-1111"
+    record = json.dumps({"card": secret, "event_uuid": "1", "event_name": "a", "created_at": 1644839990}).encode()
+    lake.write([*raw_records([record]), *bad(secret.encode(), b'{"event_uuid":"%b"' % secret.encode())], mark(0))
+    for path, covered, never in (
+        (lake.events_path, {"event_uuid", "created_at", "arrived_at", "created_datetime"}, {"payload"}),
+        (lake.quarantine_path, {"event_uuid", "arrived_at"}, {"data", "detail"}),
+    ):
+        statistics = [json.loads(commit["add"]["stats"]) for commit in commits(path) if "add" in commit]
+        assert statistics
+        for found in statistics:
+            assert found["numRecords"] > 0
+            named = {name for part in ("minValues", "maxValues", "nullCount") for name in found.get(part, {})}
+            assert covered <= named
+            assert not never & named
+        assert all(secret not in file.read_text() for file in (path / "_delta_log").glob("*.json"))
+
+
+def test_each_commit_says_where_its_micro_batch_ends(tables: Callable[..., TwoTables]) -> None:
+    lake = tables("delta")
+    lake.write([*good("a"), *bad()], mark(7))
+    lake.write([], mark(8))
+    for path, role, batches in ((lake.events_path, "events", [7, 8]), (lake.quarantine_path, "quarantine", [7])):
+        written = [commit for commit in commits(path) if "txn" in commit]
+        assert [commit["txn"]["version"] for commit in written] == batches
+        for commit, batch_id in zip(written, batches, strict=True):
+            assert role in commit["txn"]["appId"]
+            assert QUERY in commit["txn"]["appId"]
+            end_offset = json.dumps({"logOffset": batch_id})
+            assert json.loads(commit["commitInfo"]["userMetadata"]) == {
+                "query_id": QUERY,
+                "batch_id": batch_id,
+                "end_offset": end_offset,
+                "offset_hash": hashlib.sha256(end_offset.encode()).hexdigest(),
+                "complete_through": THROUGH,
+            }
+
+
+def test_a_replay_is_recognised_behind_the_commits_of_others(tables: Callable[..., TwoTables]) -> None:
+    lake = tables("delta")
+    lake.write([*good("a"), *bad()], mark(0))
+    lake.write([*good("b"), *bad()], mark(1))
+    DeltaTable(str(lake.events_path)).optimize.compact(commit_properties=CommitProperties({"userMetadata": "by hand"}))
+    DeltaTable(str(lake.events_path)).optimize.vacuum if False else None
+    restarted = tables("delta")
+    restarted.write([*good("b"), *bad()], mark(1))
+    with pytest.raises(DataLossError):
+        restarted.write([*good("b"), *bad()], mark(1, offset=7))
+    assert restarted.uuids() == ["a", "b"]
+
+
+def test_a_micro_batch_that_another_process_has_committed_is_refused_not_ignored(
+    tables: Callable[..., TwoTables],
+) -> None:
+    """Delta leaves out a version that it has seen without a word; the rows would be lost."""
+    lake = tables("delta")
+    lake.write(good("a"), mark(0))
+    table = DeltaTable(str(lake.events_path))
+    app_id = next(commit["txn"]["appId"] for commit in commits(lake.events_path) if "txn" in commit)
+    other = table.to_pyarrow_table().slice(0, 0)
+    properties = CommitProperties(app_transactions=[Transaction(app_id, 5)])
+    write_deltalake(table, other, mode="append", commit_properties=properties)
+    with pytest.raises(DataLossError):
+        lake.write(good("b"), mark(1))
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_readers_that_nobody_here_wrote_agree_on_the_counts(
+    spark: SparkSession, tables: Callable[..., TwoTables], file_format: str
+) -> None:
+    lake = tables(file_format)
+    for batch_id in range(3):
+        names = [good(f"{batch_id}-{number}", name=f"type{number % 4}:x") for number in range(20)]
+        lake.write([*[one for name in names for one in name], *bad(b"{", b"", b"[]")], mark(batch_id))
+    assert len(lake.events()) == len(set(lake.uuids())) == 60
+    assert len(lake.quarantine()) == 9
+    assert spark.read.format(file_format).load(str(lake.events_path)).count() == 60
+    assert spark.read.format(file_format).load(str(lake.quarantine_path)).count() == 9
+    if file_format == "parquet":
+        pattern = f"{lake.events_path}/*/*/*.parquet"
+        with duckdb.connect() as connection:
+            assert connection.execute(f"SELECT count(DISTINCT event_uuid) FROM '{pattern}'").fetchall() == [(60,)]
+
+
+# Files without transactions: a crash at any step
+
+
+class Crash(Exception):
+    """kill -9, as far as one process can tell."""
+
+
+class DyingStorage(Storage):
+    """Storage that works for a while; the operation that it dies in may be half done, and none follows."""
+
+    def __init__(self, spark: SparkSession, operations: int, torn: bool) -> None:
+        super().__init__(spark._jvm, spark._jsparkSession.sessionState().newHadoopConf())
+        self._left = operations
+        self._torn = torn
+        self._lock = threading.Lock()
+        self.died = False
+
+    def _is_last_moment(self) -> bool:
+        with self._lock:
+            if self.died:
+                raise Crash
+            self._left -= 1
+            self.died = self._left < 0
+            return self.died
+
+    def write_text(self, path: str, text: str) -> None:
+        if self._is_last_moment():
+            if self._torn:
+                super().write_text(path, text[: len(text) // 2])
+            raise Crash
+        super().write_text(path, text)
+
+    def move(self, old: str, new: str) -> None:
+        if self._is_last_moment():
+            raise Crash
+        super().move(old, new)
+
+    def delete(self, path: str) -> None:
+        if self._is_last_moment():
+            raise Crash
+        super().delete(path)
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["between-operations", "within-a-write"])
+def test_a_crash_at_any_step_leaves_each_row_once_after_the_replay(
+    spark: SparkSession, tmp_path: Path, torn: bool
+) -> None:
+    def append(storage: Storage, path: Path, mark: BatchMark) -> None:
+        FileTableWriter(storage, str(path), "parquet", EVENTS, EVENTS_PARTITIONS).append(batches[mark.batch_id], mark)
+
+    batches = []
+    for batch_id in range(3):
+        records = [*good(f"{batch_id}-a", name="lesson"), *good(f"{batch_id}-b", name="account")]
+        rows = stored(parsed_frame(spark, records).withColumn("stored_at", F.lit(STORED)))
+        batches.append(rows.repartition(1).persist())
+    whole = Storage.of_session(spark)
+    for operations in range(100):
+        path = tmp_path / f"{operations}"
+        append(whole, path, mark(0))
+        dying = DyingStorage(spark, operations, torn)
+        try:
+            append(dying, path, mark(1))
+        except Crash:
+            assert dying.died
+        append(whole, path, mark(1))
+        append(whole, path, mark(2))
+        uuids = sorted(row["event_uuid"] for row in read_parquet(path, EVENTS_PARTITIONS))
+        assert uuids == [f"{batch_id}-{name}" for batch_id in range(3) for name in "ab"], (
+            f"after {operations} operations"
+        )
+        if not dying.died:
+            assert operations > 5
+            return
+    pytest.fail("the writer never came to its end")
