@@ -95,7 +95,9 @@ class Job:
     def __init__(self, command: list[str], folder: Path) -> None:
         self.log = folder / f"job-{time.monotonic_ns()}.log"
         with self.log.open("w") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=dict(os.environ))
+            # A job this short never earns back what Java's optimising compiler costs, which is half of its CPU time.
+            environment = {**os.environ, "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
 
     def __enter__(self) -> Job:
         return self

@@ -57,13 +57,25 @@ def refuse_backward_clock(last: PlannedBatch | None, now: datetime, window: time
     """
     if last is None:
         return
-    delay = (window + margin).total_seconds() * 1000
-    watermark_ms = max(last.watermark_ms, last.clock_ms - delay)
-    oldest_ms = (now - window).timestamp() * 1000
-    if oldest_ms <= watermark_ms:
-        was = datetime.fromtimestamp((watermark_ms + delay) / 1000, UTC)
+    delay_ms = (window + margin).total_seconds() * 1000
+    watermark_ms = max(last.watermark_ms, last.clock_ms - delay_ms)
+    if (now - window).timestamp() * 1000 > watermark_ms:
+        return
+    if watermark_ms > last.clock_ms - delay_ms and now.timestamp() * 1000 >= last.clock_ms:
+        free = _utc(watermark_ms) + window
         raise DataLossError(
-            f"this machine's clock says {now.isoformat(timespec='seconds')}, but micro-batches ran when it said "
-            f"{was.isoformat(timespec='seconds')}: it has stepped back by more than dedup.margin ({margin}), and "
-            "records would be dropped as late. Nothing was read. Set the clock right, or wait until it has caught up."
+            f"dedup.window ({window}) is longer than in the last runs: their watermark stands at "
+            f"{_utc(watermark_ms).isoformat(timespec='seconds')}, and records would be dropped as late until "
+            f"{free.isoformat(timespec='seconds')}. Nothing was read. Keep the former window until then, or start with "
+            "a new checkpoint path."
         )
+    raise DataLossError(
+        f"this machine's clock says {now.isoformat(timespec='seconds')}, but micro-batches ran when it said "
+        f"{_utc(watermark_ms + delay_ms).isoformat(timespec='seconds')}: it has stepped back by more than dedup.margin "
+        f"({margin}), and records would be dropped as late. Nothing was read. Set the clock right, or wait until it "
+        "has caught up."
+    )
+
+
+def _utc(millis: float) -> datetime:
+    return datetime.fromtimestamp(millis / 1000, UTC)

@@ -240,6 +240,8 @@ def _check_paths(config: Config) -> None:
         for other, outer in paths.items():
             if key != other and f"{path.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/"):
                 raise ConfigError(f"{key} ({path}) lies in {other} ({outer}); give each a folder of its own")
+        if config.source.kind == "files" and f"{path}/".startswith(f"{config.source.path.rstrip('/')}/"):
+            raise ConfigError(f"{key} ({path}) lies in source.path: the job would read what it writes")
 
 
 def _one_of(key: str, value: str, allowed: Sequence[str]) -> None:

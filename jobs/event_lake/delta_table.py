@@ -42,28 +42,37 @@ class DeltaTableWriter:
             .execute()
         )
 
+    def is_written(self, mark: BatchMark) -> bool:
+        written = self._last_version(self._app_id(mark))
+        if written is None or written < mark.batch_id:
+            return False
+        self._check_replay(written, mark)
+        return True
+
     def append(self, rows: DataFrame, mark: BatchMark) -> None:
-        # Never a fixed name: to Delta a fresh checkpoint's first batches would be old ones, and ignored in silence.
-        app_id = f"event-lake-{self._role}-{mark.query_id}"
-        written = self._last_version(app_id)
-        if written is not None and written >= mark.batch_id:
-            self._check_replay(written, mark)
-            return
         (
             rows.select(self._schema.fieldNames())
             .write.format("delta")
             .mode("append")
-            .option("txnAppId", app_id)
+            .option("txnAppId", self._app_id(mark))
             .option("txnVersion", mark.batch_id)
             .option("userMetadata", mark.to_json())
             .save(self._path)
         )
 
+    def _app_id(self, mark: BatchMark) -> str:
+        # Never a fixed name: to Delta a fresh checkpoint's first batches would be old ones, and ignored in silence.
+        return f"event-lake-{self._role}-{mark.query_id}"
+
     def _last_version(self, app_id: str) -> int | None:
-        """The last micro-batch that this query has committed here, from the table's own snapshot."""
-        log = self._spark._jvm.org.apache.spark.sql.delta.DeltaLog  # type: ignore[union-attr]
-        snapshot: Any = log.forTable(self._spark._jsparkSession, self._path).unsafeVolatileSnapshot()
-        found = snapshot.transactions().get(app_id)
+        """The last micro-batch of this query that is committed, by the table's newest snapshot.
+
+        The newest, not the one at hand: what another process has committed meanwhile Delta would leave out in silence.
+        """
+        jvm: Any = self._spark._jvm
+        none = jvm.scala.Option.empty()
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self._spark._jsparkSession, self._path)
+        found = log.update(False, none, none).transactions().get(app_id)
         return int(found.get()) if found.isDefined() else None
 
     def _check_replay(self, written: int, mark: BatchMark) -> None:

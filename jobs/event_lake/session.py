@@ -19,6 +19,8 @@ FIXED = {
     "spark.sql.session.timeZone": "UTC",
     # An empty micro-batch after each one would only scan the state again.
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+    # Microseconds with their time zone, as every other engine reads them; Spark's default is the old INT96.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }

@@ -7,6 +7,7 @@ and carries the micro-batch's end offset, so that a table can be held against a 
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,9 @@ from event_lake.delta_table import DeltaTableWriter
 from event_lake.file_table import FileTableWriter
 from event_lake.schema import EVENTS, EVENTS_PARTITIONS, QUARANTINE, QUARANTINE_PARTITIONS
 from event_lake.storage import Storage
+
+# Partitions that get a task by their size; a case each in the plan, so not all of thousands.
+PLACED_PARTITIONS = 64
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,15 @@ class TableWriter(Protocol):
     def create(self) -> None:
         """Makes the table where there is none; called once, before the first micro-batch."""
 
-    def append(self, rows: DataFrame, mark: BatchMark) -> None:
-        """Adds the rows of a micro-batch, all or none, once: a replay of the same micro-batch changes nothing.
+    def is_written(self, mark: BatchMark) -> bool:
+        """Whether the table holds this micro-batch.
 
-        Raises DataLossError where the table is ahead of the checkpoint: the rows would be taken for written.
+        Raises DataLossError where it holds a later one, or another one under this number: the checkpoint is older than
+        the table, and the rows would be taken for written.
         """
+
+    def append(self, rows: DataFrame, mark: BatchMark) -> None:
+        """Adds the rows of a micro-batch that is not written yet, all or none, and its mark with them."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,8 @@ class Volume:
     """Rows and bytes of a micro-batch bound for one partition of a table."""
 
     good: bool
-    partition: tuple[str | None, str]  # event_type (problem, where it is not good) and date
+    kind: str  # the event type, or the problem where it is not good
+    day: str | None  # the date, ISO 8601
     rows: int
     data_bytes: int
 
@@ -74,7 +83,7 @@ def volumes(batch: DataFrame) -> list[Volume]:
         .agg(F.count(F.lit(1)).alias("rows"), F.sum(F.length("data")).alias("data_bytes"))
         .collect()
     )
-    return [Volume(row["good"], (row["kind"], row["day"]), row["rows"], row["data_bytes"] or 0) for row in found]
+    return [Volume(row["good"], row["kind"], row["day"], row["rows"], row["data_bytes"] or 0) for row in found]
 
 
 class EventSink:
@@ -99,29 +108,49 @@ class EventSink:
 
     def write(self, batch: DataFrame, parts: Sequence[Volume], mark: BatchMark, now: datetime) -> None:
         """Stores a persisted micro-batch of parsed records (schema.PARSED_RECORD); `now` becomes their stored_at."""
+        # Both are asked before either is written: a refusal must leave nothing behind. Events first, it has no gaps.
+        events_written, quarantine_written = self._events.is_written(mark), self._quarantine.is_written(mark)
         batch = batch.withColumn("stored_at", F.lit(now))
         bad = [part for part in parts if not part.good]
-        if bad:
+        if bad and not quarantine_written:
             rows = quarantined(batch.where(F.col("problem").isNotNull()))
-            self._quarantine.append(self._gathered(rows, bad, ("problem", "date"), "data"), mark)
-        good = [part for part in parts if part.good]
-        rows = stored(batch.where(F.col("problem").isNull()))
-        self._events.append(self._gathered(rows, good, ("event_type", "date"), "payload"), mark)
+            self._quarantine.append(self._gathered(rows, bad, "problem"), mark)
+        if not events_written:
+            good = [part for part in parts if part.good]
+            rows = stored(batch.where(F.col("problem").isNull()))
+            self._events.append(self._gathered(rows, good, "event_type"), mark)
 
-    def _gathered(self, rows: DataFrame, parts: Sequence[Volume], keys: tuple[str, str], content: str) -> DataFrame:
-        """Rows of one partition in one task, so that it becomes one file; only what is too big for one is spread.
+    def _gathered(self, rows: DataFrame, parts: Sequence[Volume], kind: str) -> DataFrame:
+        """Rows of one partition in one task, so that they become one file; what is too big for one is spread."""
+        tasks, places = placed(parts, self._most_bytes, 2 * self._parallelism)
+        task: Column = F.pmod(F.xxhash64(kind, "date"), F.lit(tasks))
+        # Spread by where a record came from: that differs even where a producer sends the same bytes for ever.
+        origin = F.xxhash64("shard_id", "sequence_number", "sub_sequence_number")
+        for part, numbers in places:
+            here = F.col(kind).eqNullSafe(part.kind) & F.col("date").eqNullSafe(F.lit(part.day).cast("date"))
+            piece = F.pmod(origin, F.lit(len(numbers))).cast("int")
+            place = F.element_at(F.array(*map(F.lit, numbers)), piece + 1) if len(numbers) > 1 else F.lit(numbers[0])
+            task = F.when(here, place).otherwise(task)
+        return rows.repartitionById(tasks, task.cast("int"))
 
-        `content` only serves to spread evenly and repeatably.
-        """
-        big = [part for part in parts if part.data_bytes > self._most_bytes]
-        files = len(parts) + sum(part.data_bytes // self._most_bytes for part in big)
-        slice_number: Column = F.lit(0)
-        for part in big:
-            here = (F.col(keys[0]) == part.partition[0]) & (F.col(keys[1]) == F.lit(part.partition[1]).cast("date"))
-            pieces = part.data_bytes // self._most_bytes + 1
-            slice_number = F.when(here, F.pmod(F.xxhash64(content), F.lit(pieces))).otherwise(slice_number)
-        tasks = max(1, min(files, 2 * self._parallelism))
-        return rows.repartition(tasks, *keys, slice_number)
+
+def placed(parts: Sequence[Volume], most_bytes: int, most_tasks: int) -> tuple[int, list[tuple[Volume, list[int]]]]:
+    """How many tasks to write with, and which of them write the largest partitions; the small rest is dealt by hash.
+
+    A partition is written by one task, or by as many as it takes for each to have about `most_bytes` at most.
+    """
+    pieces = {part: part.data_bytes // most_bytes + 1 for part in parts}
+    tasks = max(1, min(sum(pieces.values()), most_tasks), *pieces.values())
+    loads = [(0.0, number) for number in range(tasks)]
+    places: list[tuple[Volume, list[int]]] = []
+    for part in sorted(parts, key=lambda part: part.data_bytes, reverse=True):
+        if pieces[part] == 1 and len(places) >= PLACED_PARTITIONS:
+            break
+        chosen = [heapq.heappop(loads) for _ in range(pieces[part])]
+        for load, number in chosen:
+            heapq.heappush(loads, (load + part.data_bytes / pieces[part], number))
+        places.append((part, [number for _, number in chosen]))
+    return tasks, places
 
 
 def stored(good: DataFrame) -> DataFrame:

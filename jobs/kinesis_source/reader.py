@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 # A shard allows 5 GetRecords calls a second (AWS quotas); after an empty answer there is no hurry.
 EMPTY_PAGE_PAUSE_SECONDS = 0.2
 
+WAITING_BATCHES = 2
+
 ARROW_SCHEMA = pa.schema(
     [
         ("data", pa.binary()),
@@ -141,17 +143,15 @@ def _is_behind(end: Position, sequence: int) -> bool:
 
 def read_ranges(ranges: list[ShardRange], options: Options) -> Iterator[pa.RecordBatch]:
     """Yields every record of `ranges` in the raw-record schema, one batch a Kinesis answer, shards interleaved."""
-    client = KinesisClient(options)
-    crew = _Crew(client, ranges, options)
+    crew = _Crew(KinesisClient(options), ranges, options)
     try:
-        for shard_id, records in crew.pages():
-            yield to_arrow(records, options.stream_name, shard_id)
+        yield from crew.batches()
     finally:
         crew.dismiss()
 
 
 class _Crew:
-    """The threads that take turns at the shards; at most two pages a thread are held in memory."""
+    """The threads that take turns at the shards. Each holds one answer of AWS at most; two batches wait to be taken."""
 
     def __init__(self, client: KinesisClient, ranges: list[ShardRange], options: Options) -> None:
         self._client, self._options = client, options
@@ -159,25 +159,25 @@ class _Crew:
         self._turns = [_Turn(0.0, reader) for reader in readers]
         self._left = len(readers)
         self._changed = threading.Condition()
-        self._pages: queue.Queue[tuple[str, list[dict[str, Any]]] | BaseException] = queue.Queue(options.connections)
+        self._batches: queue.Queue[pa.RecordBatch | BaseException] = queue.Queue(WAITING_BATCHES)
         self._dismissed = False
         self._threads = [
             threading.Thread(target=self._work, name=f"kinesis-exact-{n}", daemon=True)
             for n in range(min(options.connections, len(readers)))
         ]
 
-    def pages(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    def batches(self) -> Iterator[pa.RecordBatch]:
         for thread in self._threads:
             thread.start()
         working = len(self._threads)
         while working:
-            page = self._pages.get()
-            if isinstance(page, _Done):
+            batch = self._batches.get()
+            if isinstance(batch, _Done):
                 working -= 1
-            elif isinstance(page, BaseException):
-                raise page
+            elif isinstance(batch, BaseException):
+                raise batch
             else:
-                yield page
+                yield batch
 
     def dismiss(self) -> None:
         """Lets the threads end; called when everything is read and when reading was given up."""
@@ -190,7 +190,7 @@ class _Crew:
             while (turn := self._take_turn()) is not None:
                 records, wait = turn.shard.next_page(self._options.retry_seconds, self._client)
                 if records:
-                    self._put((turn.shard.range.shard_id, records))
+                    self._put(to_arrow(records, self._options.stream_name, turn.shard.range.shard_id))
                 self._give_back(turn.shard, wait)
             self._put(_Done())
         except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that Spark runs
@@ -213,10 +213,10 @@ class _Crew:
                 heapq.heappush(self._turns, _Turn(time.monotonic() + wait, reader))
             self._changed.notify_all()
 
-    def _put(self, page: Any) -> None:
+    def _put(self, batch: pa.RecordBatch | BaseException) -> None:
         while not self._dismissed:
             try:
-                self._pages.put(page, timeout=0.5)
+                self._batches.put(batch, timeout=0.5)
                 return
             except queue.Full:
                 continue
