@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Protocol
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -23,9 +24,6 @@ from event_lake.delta_table import DeltaTableWriter
 from event_lake.file_table import FileTableWriter
 from event_lake.schema import EVENTS, EVENTS_PARTITIONS, QUARANTINE, QUARANTINE_PARTITIONS
 from event_lake.storage import Storage
-
-# Partitions that get a task by their size; a case each in the plan, so not all of thousands.
-PLACED_PARTITIONS = 64
 
 
 @dataclass(frozen=True)
@@ -110,51 +108,58 @@ class EventSink:
         """Stores a persisted micro-batch of parsed records (schema.PARSED_RECORD); `now` becomes their stored_at."""
         # Both are asked before either is written: a refusal must leave nothing behind. Events first, it has no gaps.
         events_written, quarantine_written = self._events.is_written(mark), self._quarantine.is_written(mark)
-        batch = batch.withColumn("stored_at", F.lit(now))
-        bad = [part for part in parts if not part.good]
-        if bad and not quarantine_written:
+        if (bad := [part for part in parts if not part.good]) and not quarantine_written:
             rows = quarantined(batch.where(F.col("problem").isNotNull()))
-            self._quarantine.append(self._gathered(rows, bad, "problem"), mark)
+            self._quarantine.append(self._gathered(rows, bad, "problem", now), mark)
         if not events_written:
             good = [part for part in parts if part.good]
             rows = stored(batch.where(F.col("problem").isNull()))
-            self._events.append(self._gathered(rows, good, "event_type"), mark)
+            self._events.append(self._gathered(rows, good, "event_type", now), mark)
 
-    def _gathered(self, rows: DataFrame, parts: Sequence[Volume], kind: str) -> DataFrame:
-        """Rows of one partition in one task, so that they become one file; what is too big for one is spread."""
-        tasks, places = placed(parts, self._most_bytes, 2 * self._parallelism)
-        task: Column = F.pmod(F.xxhash64(kind, "date"), F.lit(tasks))
-        # Spread by where a record came from: that differs even where a producer sends the same bytes for ever.
+    def _gathered(self, rows: DataFrame, parts: Sequence[Volume], kind: str, now: datetime) -> DataFrame:
+        """Adds `stored_at`, and brings the rows of one partition into one task, so that they become one file.
+
+        What differs from one micro-batch to the next is joined, not written into expressions: Spark would generate and
+        compile other code for each micro-batch.
+        """
+        tasks, numbers = placed(parts, self._most_bytes, 2 * self._parallelism)
+        table = pa.table(
+            {
+                "_kind": pa.array([part.kind for part in numbers], pa.string()),
+                "_day": pa.array([part.day for part in numbers], pa.string()),
+                "_tasks": pa.array(list(numbers.values()), pa.list_(pa.int32())),
+                "stored_at": pa.array([now] * len(numbers), pa.timestamp("us", tz="UTC")),
+            }
+        )
+        places = rows.sparkSession.createDataFrame(table).withColumn("_day", F.to_date("_day"))
+        here = F.col(kind).eqNullSafe(F.col("_kind")) & F.col("date").eqNullSafe(F.col("_day"))
+        # A too big partition is spread by where its records came from: that differs even where a producer sends the
+        # same bytes for ever.
         origin = F.xxhash64("shard_id", "sequence_number", "sub_sequence_number")
-        for part, numbers in places:
-            here = F.col(kind).eqNullSafe(part.kind) & F.col("date").eqNullSafe(F.lit(part.day).cast("date"))
-            piece = F.pmod(origin, F.lit(len(numbers))).cast("int")
-            place = F.element_at(F.array(*map(F.lit, numbers)), piece + 1) if len(numbers) > 1 else F.lit(numbers[0])
-            task = F.when(here, place).otherwise(task)
-        return rows.repartitionById(tasks, task.cast("int"))
+        piece = F.when(F.size("_tasks") > 1, F.pmod(origin, F.size("_tasks"))).otherwise(0)
+        placed_rows = rows.join(F.broadcast(places), here, "left")
+        return placed_rows.repartitionById(tasks, F.get("_tasks", piece.cast("int")))
 
 
-def placed(parts: Sequence[Volume], most_bytes: int, most_tasks: int) -> tuple[int, list[tuple[Volume, list[int]]]]:
-    """How many tasks to write with, and which of them write the largest partitions; the small rest is dealt by hash.
+def placed(parts: Sequence[Volume], most_bytes: int, most_tasks: int) -> tuple[int, dict[Volume, list[int]]]:
+    """With how many tasks to write, and which of them writes which partition: the largest first, to the least laden.
 
     A partition is written by one task, or by as many as it takes for each to have about `most_bytes` at most.
     """
     pieces = {part: part.data_bytes // most_bytes + 1 for part in parts}
     tasks = max(1, min(sum(pieces.values()), most_tasks), *pieces.values())
     loads = [(0.0, number) for number in range(tasks)]
-    places: list[tuple[Volume, list[int]]] = []
+    places: dict[Volume, list[int]] = {}
     for part in sorted(parts, key=lambda part: part.data_bytes, reverse=True):
-        if pieces[part] == 1 and len(places) >= PLACED_PARTITIONS:
-            break
         chosen = [heapq.heappop(loads) for _ in range(pieces[part])]
         for load, number in chosen:
             heapq.heappush(loads, (load + part.data_bytes / pieces[part], number))
-        places.append((part, [number for _, number in chosen]))
+        places[part] = [number for _, number in chosen]
     return tasks, places
 
 
 def stored(good: DataFrame) -> DataFrame:
-    """Good parsed records as rows of the events table (schema.EVENTS)."""
+    """Good parsed records as rows of the events table (schema.EVENTS), but for `stored_at`."""
     return good.select(
         "event_uuid",
         "event_name",
@@ -164,7 +169,6 @@ def stored(good: DataFrame) -> DataFrame:
         "created_datetime",
         F.col("data").cast("string").alias("payload"),
         "arrived_at",
-        "stored_at",
         "shard_id",
         "sequence_number",
         "sub_sequence_number",
@@ -173,7 +177,7 @@ def stored(good: DataFrame) -> DataFrame:
 
 
 def quarantined(bad: DataFrame) -> DataFrame:
-    """Bad parsed records as rows of the quarantine table (schema.QUARANTINE)."""
+    """Bad parsed records as rows of the quarantine table (schema.QUARANTINE), but for `stored_at`."""
     return bad.select(
         "problem",
         "detail",
@@ -181,7 +185,6 @@ def quarantined(bad: DataFrame) -> DataFrame:
         "event_uuid",
         "event_name",
         "arrived_at",
-        "stored_at",
         "shard_id",
         "sequence_number",
         "sub_sequence_number",
