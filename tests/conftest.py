@@ -50,7 +50,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "driver.bindAddress": "127.0.0.1",
         "driver.memory": "1g",
         "driver.extraClassPath": f"{JARS}/*",
-        "driver.extraJavaOptions": f"-Dderby.system.home={home}",
+        # Short runs on few cores: the second compiler and a parallel collector cost half of the time.
+        "driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.home={home}",
         "local.dir": str(home / "local"),
         "sql.warehouse.dir": (home / "warehouse").as_uri(),
         "sql.shuffle.partitions": "2",

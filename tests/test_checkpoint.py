@@ -115,9 +115,9 @@ def test_the_last_micro_batch_is_the_last_by_number_whatever_else_lies_there(sto
     offsets = tmp_path / "offsets"
     offsets.mkdir()
     for number in (8, 9, 10, 11):
-        metadata = {"batchWatermarkMs": 5, "batchTimestampMs": number, "conf": {}}
-        (offsets / str(number)).write_text(f'v1\n{json.dumps(metadata)}\n{{"logOffset":{number}}}')
-    for name in (".11.crc", ".12.tmp", "12.tmp", "99.delta"):
+        metadata = json.dumps({"batchWatermarkMs": 5, "batchTimestampMs": number})
+        (offsets / str(number)).write_text(f'v1\n{metadata}\n{{"logOffset":{number}}}')
+    for name in (".12.crc", ".12.tmp", "12.tmp", "99.delta"):
         (offsets / name).write_text("")
     log = CheckpointLog(storage, str(tmp_path))
     assert log.last_planned() == PlannedBatch(11, clock_ms=11, watermark_ms=5, end_offset='{"logOffset":11}')

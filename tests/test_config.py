@@ -189,6 +189,14 @@ def test_tables_and_checkpoint_do_not_lie_in_each_other(key: str, path: str, oth
     assert other in message
 
 
+@pytest.mark.parametrize("key", ["lake.path", "lake.quarantine_path", "checkpoint.path"])
+@pytest.mark.parametrize("path", ["s3://in", "s3://in/", "s3://in/below"])
+def test_the_job_does_not_read_what_it_writes(key: str, path: str) -> None:
+    files = {**MINIMAL, "source.kind": '"files"', "source.path": '"s3://in/"'}
+    assert read_config(toml(files)).source.path == "s3://in/"
+    assert refusal(toml({**files, key: f'"{path}"'})).startswith(f"{key} ({path}) lies in source.path")
+
+
 def test_paths_that_only_begin_alike_are_apart() -> None:
     assert minimal(lake_quarantine_path='"s3://lake/events-bad"').lake.quarantine_path == "s3://lake/events-bad"
 

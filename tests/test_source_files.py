@@ -93,7 +93,7 @@ def test_lines_come_out_byte_for_byte(files: FilesQuery) -> None:
         "empty, long": [b"", b"", b"after empty lines", b"", b"x" * 3_000_000, b"", b"last"],
         "marks": [b"first", b"\xef\xbb\xbf" + event_bytes(), b"\xef\xbb\xbf"],
     }
-    expected = {}
+    expected: dict[str, bytes] = {}
     for name, lines in odd.items():
         path = files.write(name, b"\n".join(lines))
         expected |= {f"file:{path}:{number}": line for number, line in enumerate(lines, start=1)}

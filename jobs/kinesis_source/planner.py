@@ -17,7 +17,7 @@ from kinesis_source.client import KinesisClient
 from kinesis_source.errors import DataLossError, StreamError
 from kinesis_source.options import Options
 from kinesis_source.position import END, TRIM_HORIZON, Position, StreamOffset, after, at, at_time, format_time
-from kinesis_source.shards import Page, Shard, ShardCursor, children_of, list_shards
+from kinesis_source.shards import Page, Shard, ShardCursor, children_of, has_ancestor_in, list_shards
 
 log = logging.getLogger(__name__)
 
@@ -201,8 +201,7 @@ class Planner:
         for shard_id in ended:
             children = children_of(shard_id, shards.values())
             for child in children:
-                begun = child.shard_id in ends
-                if not begun and all(ends.get(parent, END) == END for parent in child.parents):
+                if child.shard_id not in ends and all(_has_ended(parent, ends, shards) for parent in child.parents):
                     ends[child.shard_id] = TRIM_HORIZON
                     through = reached.through
             drained = reached.shards.get(shard_id) == END
@@ -262,6 +261,14 @@ class Planner:
 
 def _arrival(page: Page) -> float:
     return float(page.records[0]["ApproximateArrivalTimestamp"])
+
+
+def _has_ended(shard_id: str, ends: Mapping[str, Position], shards: Mapping[str, Shard]) -> bool:
+    """Whether a shard is read to its end. One that is not in the offset has left it, or has yet to begin: then an
+    ancestor of it is still there."""
+    if shard_id in ends:
+        return ends[shard_id] == END
+    return shard_id not in shards or not has_ancestor_in(shards[shard_id], ends, shards)
 
 
 def _roots(shards: Mapping[str, Shard]) -> list[Shard]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,19 @@ def _shard(entry: Mapping[str, Any]) -> Shard:
 def children_of(shard_id: str, shards: Iterable[Shard]) -> list[Shard]:
     """The shards that a split or merge made out of `shard_id`."""
     return [shard for shard in shards if shard_id in shard.parents]
+
+
+def has_ancestor_in(shard: Shard, ids: Container[str], shards: Mapping[str, Shard]) -> bool:
+    """Whether a parent, or a parent's parent and so on, is among `ids`."""
+    waiting, seen = list(shard.parents), set[str]()
+    while waiting:
+        parent = waiting.pop()
+        if parent in ids:
+            return True
+        if parent in shards and parent not in seen:
+            seen.add(parent)
+            waiting += shards[parent].parents
+    return False
 
 
 @dataclass(frozen=True)
