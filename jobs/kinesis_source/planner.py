@@ -41,6 +41,14 @@ class ShardView:
 
 
 @dataclass(frozen=True)
+class Slice:
+    """A span of arrival time, up to `end` (Unix seconds). `at_now`: its end is as late as can be."""
+
+    end: float
+    at_now: bool
+
+
+@dataclass(frozen=True)
 class ShardPlan:
     """A shard's part of a slice. `complete`: nothing that arrived before the slice's end is left out."""
 
@@ -79,16 +87,16 @@ class Planner:
             active = {s: p for s, p in active.items() if s in goal.shards and not p.covers(goal.shards[s])}
         if not active:
             return self._with_lineage(reached, dict(reached.shards), reached.through)
-        slice_end, at_now = self._slice_end(active)
-        if goal is not None and at_now:
+        span = self._slice(active)
+        if goal is not None and span.at_now:
             # The goal was the tip a while ago; nothing has to be asked to end there.
             return self._with_lineage(reached, {**reached.shards, **{s: goal.shards[s] for s in active}}, goal.through)
         with ThreadPoolExecutor(min(PLANNING_THREADS, len(active))) as pool:
-            plans = dict(zip(active, pool.map(lambda s: self._plan(s, active[s], slice_end), active), strict=True))
+            plans = dict(zip(active, pool.map(lambda s: self._plan(s, active[s], span), active), strict=True))
         self._views.update({shard: plan.view for shard, plan in plans.items()})
         ends = {**reached.shards, **{shard: plan.end for shard, plan in plans.items()}}
         complete = all(plan.complete for plan in plans.values())
-        return self._with_lineage(reached, ends, format_time(slice_end) if complete else reached.through)
+        return self._with_lineage(reached, ends, format_time(span.end) if complete else reached.through)
 
     def tip(self) -> StreamOffset:
         """The end of everything that has arrived by now, found by reading each shard to its tip, not by a clock."""
@@ -100,8 +108,7 @@ class Planner:
 
     # One slice
 
-    def _slice_end(self, active: Mapping[str, Position]) -> tuple[float, bool]:
-        """The arrival time where the slice ends, and whether that is as late as can be."""
+    def _slice(self, active: Mapping[str, Position]) -> Slice:
         unknown = [shard for shard in active if not self._views.setdefault(shard, ShardView()).known]
         if unknown:
             with ThreadPoolExecutor(min(PLANNING_THREADS, len(unknown))) as pool:
@@ -109,7 +116,7 @@ class Planner:
         now = self._client.clock.now() - self._options.hold_back_seconds
         arrivals = [seen for shard in active if (seen := self._views[shard].next_arrival) is not None]
         end = min(arrivals) + self._options.slice_seconds if arrivals else now
-        return min(now, end), end >= now
+        return Slice(min(now, end), end >= now)
 
     def _look_ahead(self, shard: str, start: Position) -> None:
         page = self._first_page(ShardCursor(self._client, shard, start))
@@ -119,26 +126,26 @@ class Planner:
             # As if long ago: whatever the slice, this shard is to be read forward at once.
             self._views[shard] = ShardView(tip_at=0.0)
 
-    def _plan(self, shard: str, start: Position, slice_end: float) -> ShardPlan:
+    def _plan(self, shard: str, start: Position, span: Slice) -> ShardPlan:
         view = self._views[shard]
-        if view.tip_at is not None and slice_end <= view.tip_at:
+        if view.tip_at is not None and span.end <= view.tip_at:
             return ShardPlan(start, view, complete=True)
         if view.tip_at is not None or view.stuck:
-            return self._forward(shard, start)
-        return self._up_to(shard, start, slice_end)
+            return self._forward(shard, start, span)
+        return self._up_to(shard, start, span)
 
-    def _up_to(self, shard: str, start: Position, slice_end: float) -> ShardPlan:
-        view, page = self._views[shard], self._probe(shard, slice_end)
+    def _up_to(self, shard: str, start: Position, span: Slice) -> ShardPlan:
+        view, page = self._views[shard], self._probe(shard, span.end)
         if page.records:
             sequence = page.records[0]["SequenceNumber"]
             if not (start.is_past(int(sequence)) or start == at(sequence)):
                 return self._bounded(shard, ShardPlan(at(sequence), ShardView(_arrival(page)), complete=True))
-            if view.next_arrival is None or view.next_arrival >= slice_end:
+            if view.next_arrival is None or view.next_arrival >= span.end:
                 return ShardPlan(start, view, complete=True)
             # The shard does hold an earlier arrival behind its start: its time stamps go backwards here.
-            return self._forward(shard, start)
+            return self._forward(shard, start, span)
         if page.at_tip or page.at_end:
-            return self._forward(shard, start)
+            return self._forward(shard, start, span)
         return ShardPlan(start, replace(view, stuck=True), complete=False)
 
     def _probe(self, shard: str, moment: float) -> Page:
@@ -159,7 +166,7 @@ class Planner:
                 return page
         return page
 
-    def _forward(self, shard: str, start: Position) -> ShardPlan:
+    def _forward(self, shard: str, start: Position, span: Slice) -> ShardPlan:
         """Reads from `start` towards the tip and ends behind the last record seen."""
         cursor = ShardCursor(self._client, shard, start)
         end, full, empty = start, 0, 0
@@ -172,7 +179,9 @@ class Planner:
                 empty += 1
             if page.at_end:
                 return self._bounded(shard, ShardPlan(END, ShardView(tip_at=looked_at), complete=True))
-            if page.at_tip:
+            # A closed shard may say that it has ended only in an answer after its last records. While catching up
+            # that is waited for: its children would stay behind until all others have caught up.
+            if page.at_tip and (span.at_now or not page.records):
                 return self._bounded(shard, ShardPlan(end, ShardView(tip_at=looked_at), complete=True))
         return self._bounded(shard, ShardPlan(end, ShardView(stuck=not full), complete=False))
 

@@ -299,7 +299,7 @@ def test_a_merged_shard_waits_for_a_parent_that_has_not_begun_yet(server: Kinesi
     middle = server.merge("events", inner, right)
     server.put("events", b"middle", shard=middle, arrival=now - 5)
     last = server.merge("events", outer, middle)
-    server.put("events", b"last", shard=last, arrival=now - 4)
+    server.put("events", b"last", shard=last, arrival=now - 380)
     records = query(sliceSeconds="30").drain(23)
     assert len(records) == 23
     assert [record.data for record in records[-2:]] == [b"middle", b"last"]
