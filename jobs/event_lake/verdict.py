@@ -168,11 +168,13 @@ def _shortened(text: str) -> str:
 # keys' names occur more than once in it, or where an escape could hide one.
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],]', re.DOTALL)
-_KEY_NAMES = tuple(key.encode() for key in UNIQUE_KEYS)
+_UUID, _NAME, _CREATED = (key.encode() for key in UNIQUE_KEYS)
+_HIDDEN_LETTER = re.compile(rb"\\u00[567]")  # an escaped letter of a key; é and its like are no reason to look closer
 
 
 def _repeated_key(data: bytes) -> str | None:
-    if b"\\u00" not in data and all(data.count(name) <= 1 for name in _KEY_NAMES):
+    once = data.count(_UUID) <= 1 and data.count(_NAME) <= 1 and data.count(_CREATED) <= 1
+    if once and (b"\\" not in data or not _HIDDEN_LETTER.search(data)):
         return None
     seen: dict[str, Any] = {}
     for key, value in _members(data):
