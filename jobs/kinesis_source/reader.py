@@ -32,6 +32,10 @@ EMPTY_PAGE_PAUSE_SECONDS = 0.2
 
 WAITING_BATCHES = 2
 
+# Records an answer: with 5 calls/s still over ten times what a shard takes in a second, in a quarter of the memory that
+# AWS's most of 10,000 would need in each connection.
+PAGE_RECORDS = 2_500
+
 ARROW_SCHEMA = pa.schema(
     [
         ("data", pa.binary()),
@@ -77,7 +81,7 @@ class _RangeReader:
     def next_page(self, retry_seconds: float, client: KinesisClient) -> tuple[list[dict[str, Any]], float]:
         """One request: the records that belong to the range, and the seconds to wait before the next request."""
         try:
-            page = self._cursor.read_once()
+            page = self._cursor.read_once(PAGE_RECORDS)
         except PassingFault as fault:
             self._faults += 1
             wait = wait_before_retry(self._faults)
