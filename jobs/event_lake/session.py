@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -65,7 +67,10 @@ def ship_packages(spark: SparkSession) -> None:
     spark.sparkContext.environment["PYTHONPATH"] = str(origin)
     if not origin.is_dir():
         return  # imported from a zip: it came with --py-files, and executors have it too
-    archive = Path(tempfile.mkdtemp(prefix="event-lake-")) / "event_lake_packages.zip"
+    folder = tempfile.mkdtemp(prefix="event-lake-")
+    # The driver serves the zip to executors for as long as it lives.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    archive = Path(folder) / "event_lake_packages.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         for package in PACKAGES:
             for file in sorted((origin / package).glob("**/*.py")):
