@@ -15,7 +15,7 @@ from typing import Any
 
 import run as run_script
 from bench_events import FILES_PER_BATCH, STREAM, TYPES, Events, FilledKinesis, ceiling, make_events, write_files
-from bench_report import commit, machine, median, memory_lines, path_table, ratios, versions
+from bench_report import commit, machine, median, memory_lines, path_notes, path_table, ratios, versions
 from bench_run import Figures, Finished, RunFailed, clean_environment, run_measured, said
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "jobs"))
@@ -41,11 +41,11 @@ class Case:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--events", type=int, default=1_000_000, help="events a run (default %(default)s)")
-    parser.add_argument("--batch", type=int, default=200_000, help="events a micro-batch (default %(default)s)")
-    parser.add_argument("--warm-up", type=int, default=2, help="micro-batches that do not count (default %(default)s)")
+    parser.add_argument("--events", type=int, default=900_000, help="events a run (default %(default)s)")
+    parser.add_argument("--batch", type=int, default=150_000, help="events a micro-batch (default %(default)s)")
+    parser.add_argument("--warm-up", type=int, default=3, help="micro-batches that do not count (default %(default)s)")
     parser.add_argument("--shards", type=int, nargs="*", default=[4, 64], help="default 4 64")
-    parser.add_argument("--repeat", type=int, default=3, help="runs a case; medians are shown (default %(default)s)")
+    parser.add_argument("--repeat", type=int, default=2, help="runs a case; medians are shown (default %(default)s)")
     parser.add_argument(
         "--slow-repeat", type=int, default=1, help="runs with real limits (default %(default)s; 0: none)"
     )
@@ -170,19 +170,8 @@ def _report(given: argparse.Namespace, events: Events, cases: Sequence[Case]) ->
         f"commit {str(measured['hash'])[:10]}{' and changes' if measured['changed'] else ''}\n"
     )
     print(path_table(medians, yardstick, {case.name: len(case.runs) for case in cases}))
-    print(
-        f"\nMedians. records/s and CPU s/M: steady, after {given.warm_up} micro-batches of warm-up; CPU of the JVM and "
-        "its Python processes, Kinesis' own apart.\nyardstick: the same events from JSON-lines files through plain "
-        "Spark; x: this case / yardstick. real limits: 5 calls/s and\n2 MiB/s a shard, "
-        f"{1000 * SLOW_ROUND_TRIP_SECONDS:.0f} ms a round trip"
-        + "".join(
-            f"; at {case.kinesis.shards} shards Kinesis itself gives {ceiling(events, case.kinesis.shards):,.0f} "
-            "records/s"
-            for case in cases
-            if case.real and case.kinesis
-        )
-        + ".\nPeak memory, the JVM's resident and the Python processes' proportional sets:"
-    )
+    ceilings = {c.kinesis.shards: ceiling(events, c.kinesis.shards) for c in cases if c.real and c.kinesis}
+    print(path_notes(given.warm_up, SLOW_ROUND_TRIP_SECONDS, ceilings))
     print("\n".join(memory_lines(medians)))
     if given.json:
         arguments = {name: str(value) if isinstance(value, Path) else value for name, value in vars(given).items()}

@@ -18,7 +18,6 @@ from bench_run import Figures
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("pyspark", "delta-spark", "pyarrow", "orjson", "botocore", "urllib3")
 LIMIT_MIB = 3 * 1024
-LEVEL = 1.0
 
 
 def median(runs: Sequence[Figures]) -> Figures:
@@ -27,7 +26,8 @@ def median(runs: Sequence[Figures]) -> Figures:
     def of(name: str) -> Any:
         values = [getattr(figures, name) for figures in runs]
         if isinstance(values[0], Mapping):
-            return {key: statistics.median(value[key] for value in values) for key in values[0]}
+            known = [key for key in values[0] if all(key in value for value in values)]
+            return {key: statistics.median(value[key] for value in values) for key in known}
         return statistics.median(values)
 
     return Figures(**{f.name: of(f.name) for f in fields(Figures)})
@@ -56,7 +56,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def path_table(medians: Mapping[str, Figures], yardstick: Figures | None, runs: Mapping[str, int]) -> str:
-    head = ["case", "runs", "records/s", "CPU s/M", "Kinesis CPU s/M", "peak MiB"]
+    head = ["case", "runs", "records/s", "CPU s/M", "of it chmod", "Kinesis CPU s/M", "peak MiB"]
     head += ["warm-up s", "first batch s", "others' cores"]
     rows = [[*head, "x records/s", "x CPU"] if yardstick else head]
     for name, figures in medians.items():
@@ -65,6 +65,7 @@ def path_table(medians: Mapping[str, Figures], yardstick: Figures | None, runs: 
             str(runs[name]),
             f"{figures.records_per_second:,.0f}",
             f"{figures.cpu_seconds_per_million:.1f}",
+            f"{figures.helper_cpu_seconds_per_million:.1f}",
             f"{figures.served_cpu_seconds_per_million:.1f}" if figures.served_cpu_seconds_per_million else "-",
             f"{figures.peak_mib:,.0f}",
             f"{figures.warm_up_seconds:.1f}",
@@ -76,6 +77,20 @@ def path_table(medians: Mapping[str, Figures], yardstick: Figures | None, runs: 
             row += [f"{against['records_per_second']:.2f}", f"{against['cpu_seconds_per_million']:.2f}"]
         rows.append(row)
     return table(rows)
+
+
+def path_notes(warm_up: int, round_trip: float, ceilings: Mapping[int, float]) -> str:
+    """What the table's words mean; `ceilings` are the records a second that so many shards give at most."""
+    given = ", ".join(f"{shards} shards {most:,.0f}" for shards, most in ceilings.items())
+    notes = f"""
+Medians. records/s and CPU s/M (a million records): steady, after {warm_up} micro-batches of warm-up. CPU: the JVM and
+its Python processes, Kinesis' own apart; of it chmod: programs that Hadoop runs for each file on a local disk, and
+nowhere else. yardstick: the same events from JSON-lines files through plain Spark; x: this case / yardstick.
+others' cores: what the rest of this machine kept busy meanwhile, this measurement included."""
+    if ceilings:
+        notes += f"""
+real limits: 5 calls/s and 2 MiB/s a shard, {1000 * round_trip:.0f} ms a round trip; most records/s: {given}."""
+    return notes + "\nPeak memory, the JVM's resident and the Python processes' proportional sets:"
 
 
 def memory_lines(medians: Mapping[str, Figures]) -> list[str]:

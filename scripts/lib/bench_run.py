@@ -60,6 +60,7 @@ class Figures:
 
     records_per_second: float
     cpu_seconds_per_million: float
+    helper_cpu_seconds_per_million: float  # of it, programs that the JVM ran: chmod, for each file on a local disk
     served_cpu_seconds_per_million: float  # of the Kinesis server
     other_load: float  # cores that everything else on this machine kept busy meanwhile
     steady_records: int
@@ -71,6 +72,7 @@ class Figures:
     whole_cpu_seconds: float
     peak_mib: float
     peak_mib_by_role: Mapping[str, float]  # each at its own peak
+    batch_seconds: Mapping[str, float]  # each micro-batch from the end of the one before, the first from the start
 
     @classmethod
     def of(cls, run: Finished, warm_up: int) -> Figures:
@@ -87,6 +89,7 @@ class Figures:
         return cls(
             records_per_second=records / (last - first),
             cpu_seconds_per_million=job / records * 1e6,
+            helper_cpu_seconds_per_million=used("helper_cpu") / records * 1e6,
             served_cpu_seconds_per_million=served / records * 1e6,
             other_load=(used("machine_cpu") - job - served) / (last - first),
             steady_records=records,
@@ -99,6 +102,10 @@ class Figures:
             peak_mib=max(sample.total_memory for sample in run.samples) / MIB,
             peak_mib_by_role={
                 role: max(sample.memory[role] for sample in run.samples) / MIB for role in run.samples[0].memory
+            },
+            batch_seconds={
+                str(batch.number): batch.ended - before
+                for before, batch in zip([run.began, *(b.ended for b in run.batches)], run.batches, strict=False)
             },
         )
 
