@@ -38,6 +38,7 @@ class LakeHouse:
         self.stream = stream
         self.events_path = folder / "events"
         self.quarantine_path = folder / "quarantine"
+        self.duplicates_path = folder / "events_duplicates"
         self.checkpoint_path = folder / "checkpoint"
         self.settings = {
             "source.stream": stream,
@@ -73,6 +74,9 @@ class LakeHouse:
 
     def quarantine(self) -> list[dict[str, Any]]:
         return rows(self.quarantine_path)
+
+    def duplicates(self) -> list[dict[str, Any]]:
+        return rows(self.duplicates_path)
 
     def uuids(self) -> list[str]:
         return sorted(row["event_uuid"] for row in self.events())

@@ -9,8 +9,10 @@ from typing import Any
 import orjson
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from event_lake.deduplicate.verdicts import with_verdict
 from event_lake.parse import parse
 from event_lake.schema import RAW_RECORD
 
@@ -63,6 +65,13 @@ def raw_frame(spark: SparkSession, records: Iterable[Record]) -> DataFrame:
 def parsed_frame(spark: SparkSession, records: Iterable[Record]) -> DataFrame:
     """Columns: schema.PARSED_RECORD, as `parse` makes them."""
     return parse(raw_frame(spark, records))
+
+
+def judged_frame(spark: SparkSession, records: Iterable[Record]) -> DataFrame:
+    """Columns: schema.JUDGED_RECORD; a record whose partition key is "copy" is a duplicate, an hour after the first."""
+    is_copy = F.col("partition_key") == "copy"
+    first = F.col("arrived_at") - F.expr("INTERVAL 1 HOUR")
+    return with_verdict(parsed_frame(spark, records), is_copy, F.when(is_copy, first), F.when(is_copy, F.lit(True)))
 
 
 def rows(frame: DataFrame) -> list[dict[str, Any]]:

@@ -40,6 +40,7 @@ def event_row(put: Put) -> Row:
         "created_at": int(seconds),
         "created_datetime": created,
         "payload": put.data.decode(),
+        "arrived_at": ARRIVAL,
         "date": created.date(),
     }
 
@@ -55,13 +56,23 @@ def quarantine_row(put: Put) -> Row:
     }
 
 
-def lake(folder: Path, change: Callable[[Rows, Rows], None] = lambda events, quarantine: None) -> LakeTables:
+def duplicate_row(put: Put) -> Row:
+    return {"event_uuid": put.event_uuid, "first_arrived_at": ARRIVAL}
+
+
+def lake(
+    folder: Path,
+    change: Callable[[Rows, Rows], None] = lambda events, quarantine: None,
+    change_duplicates: Callable[[Rows], None] = lambda duplicates: None,
+) -> LakeTables:
     """The tables as the job should write them from PUTS, but for what `change` does to their rows."""
     events = [event_row(put) for put in PUTS if not put.problem and not put.copy_of_earlier]
     quarantine = [quarantine_row(put) for put in PUTS if put.problem]
+    duplicates = [duplicate_row(put) for put in PUTS if put.copy_of_earlier]
     change(events, quarantine)
+    change_duplicates(duplicates)
     paths = {}
-    for name, rows in (("events", events), ("quarantine", quarantine)):
+    for name, rows in (("events", events), ("quarantine", quarantine), ("duplicates", duplicates)):
         paths[name] = str(folder / name)
         write_deltalake(paths[name], pa.Table.from_pylist(rows))
     return LakeTables(paths, "http://127.0.0.1:9", NOBODY)
@@ -160,6 +171,31 @@ def give_no_reason(events: Rows, quarantine: Rows) -> None:
 )
 def test_the_check_finds(change: Callable[[Rows, Rows], None], said: str, tmp_path: Path) -> None:
     found = list(differences(lake(tmp_path, change), ledger()))
+    assert any(said in line for line in found), found
+
+
+def lose_a_copy(duplicates: Rows) -> None:
+    del duplicates[5]
+
+
+def list_a_copy_twice(duplicates: Rows) -> None:
+    duplicates.append(duplicates[5])
+
+
+def name_another_first_copy(duplicates: Rows) -> None:
+    duplicates[5]["first_arrived_at"] = datetime(2026, 11, 22, 13, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lose_a_copy, "missing in duplicates"),
+        (list_a_copy_twice, "in duplicates too often"),
+        (name_another_first_copy, "a duplicate of no stored event"),
+    ],
+)
+def test_the_check_finds_in_the_duplicates(change: Callable[[Rows], None], said: str, tmp_path: Path) -> None:
+    found = list(differences(lake(tmp_path, change_duplicates=change), ledger()))
     assert any(said in line for line in found), found
 
 

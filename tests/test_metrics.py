@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from event_lake.deduplicate import deduplicate
+from event_lake.deduplicate.operator import deduplicate
 from event_lake.errors import AccountingError
 from event_lake.metrics import Counts, PlanMetrics, check_accounting, read_plan_metrics
 from event_lake.parse import parse

@@ -6,8 +6,8 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,8 @@ from pyspark.sql import functions as F
 import traffic
 from event_lake.batch import BatchWriter
 from event_lake.checkpoint import CheckpointLog
-from event_lake.deduplicate import deduplicate
+from event_lake.deduplicate import engine_for
+from event_lake.deduplicate.operator import deduplicate
 from event_lake.errors import AccountingError, DataLossError
 from event_lake.metrics import Counts
 from event_lake.parse import parse
@@ -167,14 +168,16 @@ def test_a_clock_that_stepped_back_beyond_the_margin_is_refused_at_start(spark: 
     assert house.uuids() == ["u-1"]
 
 
-def unaccounted(parsed: DataFrame, house: LakeHouse) -> DataFrame:
+def unaccounted(parsed: DataFrame) -> DataFrame:
     """A stage that loses a record without a word."""
-    config = house.config()
-    events = deduplicate(parsed, config.dedup.window, config.dedup.margin)
-    return events.where(F.coalesce(F.col("event_uuid") != "u-7", F.lit(True)))
+    return parsed.where(F.coalesce(F.col("event_uuid") != "u-7", F.lit(True)))
 
 
-def late(parsed: DataFrame, house: LakeHouse) -> DataFrame:
+def unaccounted_after_the_operator(parsed: DataFrame) -> DataFrame:
+    return unaccounted(deduplicate(parsed, timedelta(hours=24), timedelta(hours=2)))
+
+
+def late(parsed: DataFrame) -> DataFrame:
     """Spark's operator on the bare arrival time, as it is usually written: old records after fresh ones are late."""
     return (
         parsed.withColumn("_key", F.col("event_uuid"))
@@ -184,16 +187,20 @@ def late(parsed: DataFrame, house: LakeHouse) -> DataFrame:
     )
 
 
-@pytest.mark.parametrize("stage", [unaccounted, late])
-def test_a_batch_that_does_not_add_up_commits_nothing(spark: SparkSession, house: LakeHouse, stage: object) -> None:
-    config = house.config(trigger_interval="1 second")
+@pytest.mark.parametrize(
+    ("engine", "stage"), [("index", unaccounted), ("spark", unaccounted_after_the_operator), ("spark", late)]
+)
+def test_a_batch_that_does_not_add_up_commits_nothing(
+    spark: SparkSession, house: LakeHouse, engine: str, stage: Callable[[DataFrame], DataFrame]
+) -> None:
+    config = house.config(trigger_interval="1 second", dedup_engine=engine)
     storage = Storage.of_session(spark)
     checkpoint = CheckpointLog(storage, config.checkpoint.path)
     sink = EventSink(spark, storage, config.lake)
     sink.create()
-    writer = BatchWriter(spark, checkpoint, sink)
+    writer = BatchWriter(spark, checkpoint, engine_for(spark, storage, checkpoint, config), sink)
     query = (
-        stage(parse(raw_records(spark, config)), house)  # type: ignore[operator]
+        stage(parse(raw_records(spark, config)))
         .writeStream.foreachBatch(writer)
         .option("checkpointLocation", config.checkpoint.path)
         .start()

@@ -27,10 +27,11 @@ from pyspark.sql import SparkSession
 from event_lake.config import Bytes, Lake
 from event_lake.errors import DataLossError
 from event_lake.file_table import FileTableWriter
+from event_lake.mark import BatchMark
 from event_lake.schema import EVENTS, EVENTS_PARTITIONS, QUARANTINE, QUARANTINE_PARTITIONS
-from event_lake.sink import BatchMark, EventSink, Volume, placed, volumes
+from event_lake.sink import EventSink, Volume, placed, volumes
 from event_lake.storage import Storage
-from records import ARRIVED, Record, event_bytes, parsed_frame, raw_record, raw_records
+from records import ARRIVED, Record, event_bytes, judged_frame, raw_record, raw_records
 
 Rows = list[dict[str, Any]]
 
@@ -54,12 +55,19 @@ class TwoTables:
         self.events_path = folder / "events"
         self.quarantine_path = folder / "quarantine"
         self.format = file_format
-        self.lake = Lake(str(self.events_path), str(self.quarantine_path), file_format, Bytes(target))
+        self.duplicates_path = folder / "duplicates"
+        self.lake = Lake(
+            path=str(self.events_path),
+            quarantine_path=str(self.quarantine_path),
+            duplicates_path=str(self.duplicates_path),
+            format=file_format,
+            target_file_size=Bytes(target),
+        )
         self.sink = EventSink(spark, Storage.of_session(spark), self.lake)
         self.sink.create()
 
     def write(self, records: Iterable[Record], mark: BatchMark) -> None:
-        batch = parsed_frame(self._spark, records).persist()
+        batch = judged_frame(self._spark, records).persist()
         try:
             self.sink.write(batch, volumes(batch), mark, STORED)
         finally:
@@ -302,7 +310,7 @@ def test_identical_bad_records_are_spread_as_well(tables: Callable[..., TwoTable
 
 @given(st.lists(st.integers(0, 5_000), max_size=100), st.integers(1, 1_000), st.integers(1, 16))
 def test_every_partition_gets_as_many_tasks_as_it_has_files(sizes: list[int], most_bytes: int, most_tasks: int) -> None:
-    parts = [Volume(True, f"type{number}", "2022-02-14", 1, size) for number, size in enumerate(sizes)]
+    parts = [Volume("stored", f"type{number}", "2022-02-14", 1, size) for number, size in enumerate(sizes)]
     tasks, places = placed(parts, most_bytes, most_tasks)
     assert 1 <= tasks <= max(most_tasks, *(size // most_bytes + 1 for size in sizes), 1)
     assert set(places) == set(parts)
@@ -315,8 +323,8 @@ def test_every_partition_gets_as_many_tasks_as_it_has_files(sizes: list[int], mo
 
 def test_a_partition_with_most_of_the_traffic_leaves_no_task_with_most_of_the_work() -> None:
     mib = 1024 * 1024
-    parts = [Volume(True, "busy", "2022-02-14", 1, 800 * mib)]
-    parts += [Volume(True, f"type{number}", "2022-02-14", 1, 10 * mib) for number in range(20)]
+    parts = [Volume("stored", "busy", "2022-02-14", 1, 800 * mib)]
+    parts += [Volume("stored", f"type{number}", "2022-02-14", 1, 10 * mib) for number in range(20)]
     tasks, places = placed(parts, 128 * mib, 8)
     loads = Counter[int]()
     for part, numbers in places.items():

@@ -96,8 +96,10 @@ def test_asked_to_stop_in_a_micro_batch_it_finishes_it_and_begins_no_other(house
 
 KILLED = {
     "in the middle of a micro-batch": lambda house, n: (house.checkpoint_path / "offsets" / str(n)).exists(),
-    "between the two table commits": lambda house, n: delta_commits(house.quarantine_path) == n + 1,
-    "between the table commits and the commit log": lambda house, n: delta_commits(house.events_path) == n + 1,
+    "between quarantine and duplicates": lambda house, n: delta_commits(house.quarantine_path) == n + 1,
+    "between duplicates and events": lambda house, n: delta_commits(house.duplicates_path) == n,
+    "between the tables and the index of seen keys": lambda house, n: delta_commits(house.events_path) == n + 1,
+    "between the index and the commit log": lambda house, n: (house.checkpoint_path / "seen" / f"{n}.json").exists(),
 }
 
 
@@ -115,14 +117,15 @@ def test_killed_with_kill_9_every_event_is_there_once_after_a_restart(house: Lak
     # It was killed where it was to be: this micro-batch is planned, and not committed.
     assert (house.checkpoint_path / "offsets" / "1").exists()
     assert not (house.checkpoint_path / "commits" / "1").exists()
-    reached = (delta_commits(house.quarantine_path), delta_commits(house.events_path))
-    assert reached in {"in": [(1, 1)], "be": [(2, 1), (2, 2)]}[moment[:2]]
+    reached = [delta_commits(path) for path in (house.quarantine_path, house.duplicates_path, house.events_path)]
+    assert reached in {"in": [[1, 0, 1]], "be": [[2, 0, 1], [2, 1, 1], [2, 1, 2]]}[moment[:2]]
 
     put(house, range(200, 210))
     with house.submit("--until-caught-up") as job:
         assert job.wait() == 0, job.output()
     assert house.uuids() == uuids(range(210))
     assert sorted(row["data"] for row in house.quarantine()) == [b"broken 0", b"broken 1"]
+    assert sorted(row["event_uuid"] for row in house.duplicates()) == uuids(range(20, 40))
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "json"])

@@ -68,7 +68,7 @@ class Ledger:
     """What the lake must hold once every put that was added has been processed."""
 
     received: int = 0
-    duplicates: int = 0
+    copies: Counter[str] = field(default_factory=Counter)  # by uuid: duplicates of an event put before
     payloads: dict[str, set[bytes]] = field(default_factory=dict)  # by uuid: each must be stored once, as one of these
     set_aside: Counter[tuple[str, bytes]] = field(default_factory=Counter)  # problem and record, as often as it was put
     quarantined: Counter[str] = field(default_factory=Counter)  # the same by problem
@@ -79,10 +79,14 @@ class Ledger:
             self.quarantined[put.problem] += 1
             self.set_aside[put.problem, put.data] += 1
         elif (seen := self.payloads.get(put.event_uuid or "")) is not None:
-            self.duplicates += 1
+            self.copies[put.event_uuid or ""] += 1
             seen.add(put.data)
         else:
             self.payloads[put.event_uuid or ""] = {put.data}
+
+    @property
+    def duplicates(self) -> int:
+        return self.copies.total()
 
     @property
     def stored(self) -> int:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
 
 from event_lake.checkpoint import CheckpointLog
+from event_lake.deduplicate import Engine
+from event_lake.deduplicate.verdicts import DUPLICATE, QUARANTINED, STORED
 from event_lake.errors import EventLakeError
-from event_lake.metrics import Counts, check_accounting, read_plan_metrics
-from event_lake.sink import BatchMark, EventSink, Volume, volumes
+from event_lake.mark import BatchMark
+from event_lake.metrics import Counts, PlanMetrics, check_accounting
+from event_lake.sink import EventSink, Volume, volumes
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +28,10 @@ class Stopped(Exception):
 class BatchWriter:
     """The function that Spark calls with every micro-batch; keeps the run's totals."""
 
-    def __init__(self, spark: SparkSession, checkpoint: CheckpointLog, sink: EventSink) -> None:
+    def __init__(self, spark: SparkSession, checkpoint: CheckpointLog, engine: Engine, sink: EventSink) -> None:
         self._spark = spark
         self._checkpoint = checkpoint
+        self._engine = engine
         self._sink = sink
         self.totals = Counts()
         self.busy = False
@@ -49,32 +54,42 @@ class BatchWriter:
 
     def _process(self, batch: DataFrame, batch_id: int) -> None:
         began = time.monotonic()
-        query_id = self._spark.sparkContext.getLocalProperty("sql.streaming.queryId")
-        batch.persist()
+        mark, clock = self._planned(batch_id)
+        judged = self._engine.judge(batch, mark, clock)
         try:
             # Running the batch comes first, on every path: after a writer that runs nothing, Spark logs the
             # batch as done although no state was written for it.
-            parts = volumes(batch)
-            counts = self._count(str(query_id), parts)
+            parts = volumes(judged.rows)
+            counts = count(judged.counted(), parts)
             check_accounting(batch_id, counts)
-            self._sink.write(batch, parts, self._mark(str(query_id), batch_id), datetime.now(UTC))
+            judged.check(counts.stored)
+            self._sink.write(judged.rows, parts, mark, datetime.now(UTC))
+            judged.remember()
         finally:
-            batch.unpersist()
+            judged.release()
         self.totals += counts
         log.info("%s batch=%d seconds=%.1f", counts, batch_id, time.monotonic() - began)
 
-    def _count(self, query_id: str, parts: list[Volume]) -> Counts:
-        plan = read_plan_metrics(self._spark.streams.get(query_id))
-        return Counts(
-            received=plan.scanned,
-            stored=sum(part.rows for part in parts if part.good),
-            duplicates=plan.duplicates,
-            quarantined=sum(part.rows for part in parts if not part.good),
-            late_dropped=plan.late,
-        )
-
-    def _mark(self, query_id: str, batch_id: int) -> BatchMark:
-        end_offset = self._checkpoint.planned(batch_id).end_offset
-        offset = json.loads(end_offset)
+    def _planned(self, batch_id: int) -> tuple[BatchMark, datetime]:
+        """What names the micro-batch, and its clock: both as Spark has logged them, so the same in a replay."""
+        query_id = str(self._spark.sparkContext.getLocalProperty("sql.streaming.queryId"))
+        planned = self._checkpoint.planned(batch_id)
+        offset = json.loads(planned.end_offset)
         through = offset.get("through") if isinstance(offset, dict) else None
-        return BatchMark(query_id, batch_id, end_offset, complete_through=through)
+        clock = datetime.fromtimestamp(planned.clock_ms / 1000, UTC)
+        return BatchMark(query_id, batch_id, planned.end_offset, complete_through=through), clock
+
+
+def count(plan: PlanMetrics, parts: Sequence[Volume]) -> Counts:
+    """Each number on its own: what the source yielded, what the engine dropped, and the rows of each verdict."""
+
+    def rows(verdict: str) -> int:
+        return sum(part.rows for part in parts if part.verdict == verdict)
+
+    return Counts(
+        received=plan.scanned,
+        stored=rows(STORED),
+        duplicates=plan.duplicates + rows(DUPLICATE),
+        quarantined=rows(QUARANTINED),
+        late_dropped=plan.late,
+    )

@@ -29,7 +29,11 @@ class CheckpointLog:
 
     def __init__(self, storage: Storage, path: str) -> None:
         self._storage = storage
-        self._path = path.rstrip("/")
+        self.path = path.rstrip("/")
+
+    def has(self, folder: str) -> bool:
+        """Whether the checkpoint has something in this folder: `state` where a stateful query wrote it."""
+        return bool(self._storage.entries(f"{self.path}/{folder}"))
 
     def last_planned(self) -> PlannedBatch | None:
         batch_id = self._newest("offsets")
@@ -41,12 +45,12 @@ class CheckpointLog:
 
     def planned(self, batch_id: int) -> PlannedBatch:
         """The entry of one micro-batch, which Spark has written before it runs the micro-batch."""
-        _, metadata, *offsets = self._storage.read_text(f"{self._path}/offsets/{batch_id}").splitlines()
+        _, metadata, *offsets = self._storage.read_text(f"{self.path}/offsets/{batch_id}").splitlines()
         document = json.loads(metadata)
         return PlannedBatch(batch_id, document["batchTimestampMs"], document["batchWatermarkMs"], offsets[0])
 
     def _newest(self, log: str) -> int | None:
-        names = [entry.name for entry in self._storage.entries(f"{self._path}/{log}")]
+        names = [entry.name for entry in self._storage.entries(f"{self.path}/{log}")]
         return max((int(name) for name in names if name.isdigit()), default=None)
 
 

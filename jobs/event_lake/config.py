@@ -20,6 +20,8 @@ KINDS = ("kinesis", "files")
 PLANNED_KINDS = ("aws-kinesis", "glue-kinesis", "delta")
 LONGEST = timedelta(days=365)
 FORMATS = ("delta", "parquet", "json")
+ENGINES = ("index", "spark")
+MOST_BUCKETS = 4096
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Source:
 class Lake:
     path: str = ""
     quarantine_path: str = ""
+    duplicates_path: str = ""
+    duplicate_payloads: bool = False
     format: str = "delta"
     target_file_size: Bytes = Bytes(128 * 1024 * 1024)
 
@@ -62,6 +66,8 @@ class Checkpoint:
 class Dedup:
     window: timedelta = timedelta(hours=24)
     margin: timedelta = timedelta(hours=2)
+    engine: str = "index"
+    buckets: int = 8
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,17 @@ def read_config(text: str, overrides: Sequence[str] = ()) -> Config:
         if name not in sections and name != "spark":
             raise ConfigError(f"there is no section [{name}]{_nearest(name, [*sections, 'spark'])}")
     read = {name: _section(name, kind, document.get(name, {})) for name, kind in sections.items()}
-    config = Config(**read, spark=_flattened(document.get("spark", {})))
+    config = _completed(Config(**read, spark=_flattened(document.get("spark", {}))))
     _check(config)
     return config
+
+
+def _completed(config: Config) -> Config:
+    """With the defaults that depend on other keys."""
+    if config.lake.duplicates_path or not config.lake.path:
+        return config
+    beside = f"{config.lake.path.rstrip('/')}_duplicates"
+    return dataclasses.replace(config, lake=dataclasses.replace(config.lake, duplicates_path=beside))
 
 
 def _apply(document: dict[str, Any], override: str) -> None:
@@ -189,6 +203,9 @@ def _flattened(table: Any, prefix: str = "") -> dict[str, str]:
 def _check(config: Config) -> None:
     _check_source(config.source)
     _one_of("lake.format", config.lake.format, FORMATS)
+    _one_of("dedup.engine", config.dedup.engine, ENGINES)
+    if not 1 <= config.dedup.buckets <= MOST_BUCKETS:
+        raise ConfigError(f"dedup.buckets is {config.dedup.buckets}; expected 1 to {MOST_BUCKETS}")
     _check_paths(config)
     least = {
         "source.slice": (config.source.slice, timedelta(seconds=1)),
@@ -228,10 +245,11 @@ def _check_source(source: Source) -> None:
 
 
 def _check_paths(config: Config) -> None:
-    """Each of the three is given, and none lies in another: cleaning one up must not take another with it."""
+    """Each of the four is given, and none lies in another: cleaning one up must not take another with it."""
     paths = {
         "lake.path": config.lake.path,
         "lake.quarantine_path": config.lake.quarantine_path,
+        "lake.duplicates_path": config.lake.duplicates_path,
         "checkpoint.path": config.checkpoint.path,
     }
     for key, path in paths.items():

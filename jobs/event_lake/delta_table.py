@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
+from pyspark.sql.types import BooleanType, StructType
 
 from event_lake.errors import DataLossError
-
-if TYPE_CHECKING:
-    from event_lake.sink import BatchMark
+from event_lake.mark import BatchMark
 
 # Whole records: as file statistics their prefixes would stand in the table's log.
 WITHOUT_STATISTICS = ("payload", "data", "detail")
@@ -32,7 +30,8 @@ class DeltaTableWriter:
         self._partitions = partitions
 
     def create(self) -> None:
-        measured = [f.name for f in self._schema if f.name not in (*WITHOUT_STATISTICS, *self._partitions)]
+        left_out = (*WITHOUT_STATISTICS, *self._partitions)
+        measured = [f.name for f in self._schema if f.name not in left_out and f.dataType != BooleanType()]
         (
             DeltaTable.createIfNotExists(self._spark)
             .location(self._path)

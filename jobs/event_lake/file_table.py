@@ -12,16 +12,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
 from event_lake.errors import DataLossError
+from event_lake.mark import BatchMark
 from event_lake.storage import Storage
-
-if TYPE_CHECKING:
-    from event_lake.sink import BatchMark
 
 MOVING_THREADS = 16
 OPTIONS = {
@@ -97,11 +95,9 @@ class FileTableWriter:
         return moves
 
     def _write_manifest(self, manifest: str, mark: BatchMark, files: list[str]) -> None:
-        """Written aside and moved, so that it is there whole or not at all."""
         relative = [file.removeprefix(f"{self._path}/") for file in files]
         note: dict[str, Any] = {"mark": json.loads(mark.to_json()), "files": relative}
-        self._storage.write_text(f"{manifest}.new", json.dumps(note, indent=1))
-        self._storage.move(f"{manifest}.new", manifest)
+        self._storage.write_whole(manifest, json.dumps(note, indent=1))
 
     def _numbers(self, batches: str, ending: str) -> list[int]:
         """The micro-batches that have a file of this kind."""

@@ -35,18 +35,18 @@ class PlanMetrics:
     late: int
 
 
-def read_plan_metrics(query: Any) -> PlanMetrics:
+def read_plan_metrics(query: Any, operator: bool = True) -> PlanMetrics:
     """Reads the running micro-batch's metrics from Spark's own plan, after an action has run it.
 
-    Spark publishes the same numbers in its progress event, but after the commit log: too late to refuse a batch.
+    `operator`: whether Spark's own deduplication is in the plan. Spark publishes the same numbers in its progress
+    event, but after the commit log: too late to refuse a batch.
     """
-    plan = query._jsq.streamingQuery().lastExecution().executedPlan()
-    nodes = list(_nodes(plan))
+    nodes = list(_nodes(query._jsq.streamingQuery().lastExecution().executedPlan()))
     scans = [node for node in nodes if node.children().isEmpty()]
     return PlanMetrics(
         scanned=_sum(scans, "numOutputRows"),
-        duplicates=_sum(nodes, "numDroppedDuplicateRows"),
-        late=_sum(nodes, "numRowsDroppedByWatermark"),
+        duplicates=_sum(nodes, "numDroppedDuplicateRows") if operator else 0,
+        late=_sum(nodes, "numRowsDroppedByWatermark") if operator else 0,
     )
 
 

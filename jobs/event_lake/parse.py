@@ -40,6 +40,6 @@ def _judge_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     )
     return pa.RecordBatch.from_arrays(
         [problem, detail, uuid, name, event_type, subtype, created_at, micros.cast(UTC_MICROS), data, arrived]
-        + [batch.column(name) for name in ("shardId", "sequenceNumber", "subSequenceNumber")],
+        + [batch.column(name) for name in ("shardId", "sequenceNumber", "subSequenceNumber", "partitionKey")],
         names=PARSED_RECORD.fieldNames(),
     )

@@ -12,7 +12,7 @@ import kinesis_source
 from event_lake.batch import BatchWriter
 from event_lake.checkpoint import CheckpointLog, refuse_backward_clock
 from event_lake.config import Config
-from event_lake.deduplicate import deduplicate
+from event_lake.deduplicate import engine_for
 from event_lake.metrics import Counts
 from event_lake.parse import parse
 from event_lake.sink import EventSink
@@ -32,12 +32,13 @@ def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up:
 
     sink = EventSink(spark, storage, config.lake)
     sink.create()
-    writer = BatchWriter(spark, checkpoint, sink)
+    engine = engine_for(spark, storage, checkpoint, config)
+    engine.open()
+    writer = BatchWriter(spark, checkpoint, engine, sink)
 
     raw = raw_records(spark, config, goal)
     parsed = parse(raw)
-    events = deduplicate(parsed, config.dedup.window, config.dedup.margin)
-    query = _start(events, writer, config, until_caught_up)
+    query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
 
     supervise(query, writer, stop, lambda: goal is not None and _covers(checkpoint, goal))
     stop.honoured()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pyspark.sql.types import (
     BinaryType,
+    BooleanType,
     DateType,
+    DoubleType,
     LongType,
     StringType,
     StructField,
@@ -43,6 +45,15 @@ PARSED_RECORD = _columns(
     ("shard_id", StringType),
     ("sequence_number", StringType),
     ("sub_sequence_number", LongType),
+    ("partition_key", StringType),
+)
+
+# And deduplication: `verdict` is stored, duplicate or quarantined.
+JUDGED_RECORD = _columns(
+    *((field.name, type(field.dataType)) for field in PARSED_RECORD),
+    ("verdict", StringType),
+    ("first_arrived_at", TimestampType),  # of a duplicate: when its first copy arrived
+    ("same_payload", BooleanType),  # of a duplicate: whether its bytes are those of its first copy
 )
 
 EVENTS = _columns(
@@ -76,3 +87,21 @@ QUARANTINE = _columns(
     ("date", DateType),  # of arrived_at
 )
 QUARANTINE_PARTITIONS = ("date", "problem")
+
+DUPLICATES = _columns(
+    ("event_uuid", StringType),
+    ("event_name", StringType),
+    ("event_type", StringType),
+    ("arrived_at", TimestampType),
+    ("first_arrived_at", TimestampType),  # of the copy that is stored
+    ("gap_seconds", DoubleType),  # arrived_at - first_arrived_at; below 0 where copies were read in another order
+    ("same_payload", BooleanType),  # false: a producer used one uuid for different events
+    ("payload", StringType),  # null unless lake.duplicate_payloads is true
+    ("stored_at", TimestampType),  # minus arrived_at: how long it took to recognise it
+    ("shard_id", StringType),
+    ("sequence_number", StringType),
+    ("sub_sequence_number", LongType),
+    ("partition_key", StringType),
+    ("date", DateType),  # of arrived_at
+)
+DUPLICATES_PARTITIONS = ("date",)

@@ -27,6 +27,8 @@ FIXED = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
 
+ALWAYS_NEW = ("event_uuid", "payload", "sequence_number")
+
 # Good for this job; spark-submit --conf, the cluster's defaults and the [spark] section go before them.
 PREFERRED = {
     "spark.app.name": "event-lake",
@@ -37,7 +39,12 @@ PREFERRED = {
     "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "false",
     "spark.databricks.delta.snapshotPartitions": "4",
     "spark.sql.parquet.compression.codec": "zstd",
+    # Columns whose every value is new: Parquet would hash each of them in vain before it gives up on a dictionary.
+    **{f"spark.hadoop.parquet.enable.dictionary#{name}": "false" for name in ALWAYS_NEW},
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    # A micro-batch with its table commits runs about as many generated classes as Spark keeps by default (100); one
+    # more, and each of them is compiled anew in each micro-batch, by Janino and then by the JIT (seen).
+    "spark.sql.codegen.cache.maxEntries": "1000",
 }
 
 

@@ -1,16 +1,14 @@
-"""One micro-batch into two tables, each exactly once, whatever Spark replays.
+"""One micro-batch into its tables, each exactly once, whatever Spark replays.
 
-Quarantine is written first and events last: an events commit therefore says that its micro-batch is wholly stored,
-and carries the micro-batch's end offset, so that a table can be held against a checkpoint.
+Quarantine and duplicates are written first and events last: an events commit therefore says that its micro-batch is
+wholly stored, and carries the micro-batch's end offset, so that a table can be held against a checkpoint.
 """
 
 from __future__ import annotations
 
-import hashlib
 import heapq
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -20,27 +18,19 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from event_lake.config import Lake
+from event_lake.deduplicate.verdicts import DUPLICATE, QUARANTINED, STORED
 from event_lake.delta_table import DeltaTableWriter
 from event_lake.file_table import FileTableWriter
-from event_lake.schema import EVENTS, EVENTS_PARTITIONS, QUARANTINE, QUARANTINE_PARTITIONS
+from event_lake.mark import BatchMark
+from event_lake.schema import (
+    DUPLICATES,
+    DUPLICATES_PARTITIONS,
+    EVENTS,
+    EVENTS_PARTITIONS,
+    QUARANTINE,
+    QUARANTINE_PARTITIONS,
+)
 from event_lake.storage import Storage
-
-
-@dataclass(frozen=True)
-class BatchMark:
-    """What names a micro-batch in the tables: the query, its number, and where it ends in the source."""
-
-    query_id: str
-    batch_id: int
-    end_offset: str
-    complete_through: str | None  # ISO 8601: everything that arrived before it is in; null where the source cannot tell
-
-    @property
-    def offset_hash(self) -> str:
-        return hashlib.sha256(self.end_offset.encode()).hexdigest()
-
-    def to_json(self) -> str:
-        return json.dumps({**asdict(self), "offset_hash": self.offset_hash}, sort_keys=True)
 
 
 class TableWriter(Protocol):
@@ -64,32 +54,33 @@ class TableWriter(Protocol):
 class Volume:
     """Rows and bytes of a micro-batch bound for one partition of a table."""
 
-    good: bool
-    kind: str  # the event type, or the problem where it is not good
+    verdict: str
+    kind: str | None  # the event type, or the problem; null where the table is not partitioned by one
     day: str | None  # the date, ISO 8601
     rows: int
     data_bytes: int
 
 
-def volumes(batch: DataFrame) -> list[Volume]:
-    """Runs the micro-batch (it should be persisted) and says how much of it goes where."""
-    good = F.col("problem").isNull()
-    kind = F.coalesce(F.col("problem"), F.col("event_type"))
-    day = F.when(good, _date("created_datetime")).otherwise(_date("arrived_at"))
+def volumes(judged: DataFrame) -> list[Volume]:
+    """How much of a micro-batch (schema.JUDGED_RECORD) goes where. Its first action runs it: it should be persisted."""
+    is_stored = F.col("verdict") == STORED
+    kind = F.when(is_stored, F.col("event_type")).otherwise(F.col("problem"))
+    day = F.when(is_stored, _date("created_datetime")).otherwise(_date("arrived_at"))
     found: Sequence[Row] = (
-        batch.groupBy(good.alias("good"), kind.alias("kind"), day.cast("string").alias("day"))
+        judged.groupBy("verdict", kind.alias("kind"), day.cast("string").alias("day"))
         .agg(F.count(F.lit(1)).alias("rows"), F.sum(F.length("data")).alias("data_bytes"))
         .collect()
     )
-    return [Volume(row["good"], row["kind"], row["day"], row["rows"], row["data_bytes"] or 0) for row in found]
+    return [Volume(row["verdict"], row["kind"], row["day"], row["rows"], row["data_bytes"] or 0) for row in found]
 
 
 class EventSink:
-    """The events table and the quarantine table."""
+    """The events table, and beside it quarantine and duplicates."""
 
     def __init__(self, spark: SparkSession, storage: Storage, lake: Lake) -> None:
         self._most_bytes = lake.target_file_size.count
         self._parallelism = spark.sparkContext.defaultParallelism
+        self._duplicate_payloads = lake.duplicate_payloads
 
         def table(path: str, role: str, schema: StructType, partitions: Sequence[str]) -> TableWriter:
             path = storage.qualified(path)
@@ -97,26 +88,36 @@ class EventSink:
                 return DeltaTableWriter(spark, path, role, schema, partitions)
             return FileTableWriter(storage, path, lake.format, schema, partitions)
 
-        self._events = table(lake.path, "events", EVENTS, EVENTS_PARTITIONS)
-        self._quarantine = table(lake.quarantine_path, "quarantine", QUARANTINE, QUARANTINE_PARTITIONS)
+        # In the order in which they are written.
+        self._tables: dict[str, TableWriter] = {
+            QUARANTINED: table(lake.quarantine_path, "quarantine", QUARANTINE, QUARANTINE_PARTITIONS),
+            DUPLICATE: table(lake.duplicates_path, "duplicates", DUPLICATES, DUPLICATES_PARTITIONS),
+            STORED: table(lake.path, "events", EVENTS, EVENTS_PARTITIONS),
+        }
 
     def create(self) -> None:
-        self._events.create()
-        self._quarantine.create()
+        for table in self._tables.values():
+            table.create()
 
-    def write(self, batch: DataFrame, parts: Sequence[Volume], mark: BatchMark, now: datetime) -> None:
-        """Stores a persisted micro-batch of parsed records (schema.PARSED_RECORD); `now` becomes their stored_at."""
-        # Both are asked before either is written: a refusal must leave nothing behind. Events first, it has no gaps.
-        events_written, quarantine_written = self._events.is_written(mark), self._quarantine.is_written(mark)
-        if (bad := [part for part in parts if not part.good]) and not quarantine_written:
-            rows = quarantined(batch.where(F.col("problem").isNotNull()))
-            self._quarantine.append(self._gathered(rows, bad, "problem", now), mark)
-        if not events_written:
-            good = [part for part in parts if part.good]
-            rows = stored(batch.where(F.col("problem").isNull()))
-            self._events.append(self._gathered(rows, good, "event_type", now), mark)
+    def write(self, judged: DataFrame, parts: Sequence[Volume], mark: BatchMark, now: datetime) -> None:
+        """Stores a persisted micro-batch (schema.JUDGED_RECORD); `now` becomes its stored_at."""
+        # All are asked before any is written: a refusal must leave nothing behind. Events first, it has no gaps.
+        written = {verdict: table.is_written(mark) for verdict, table in reversed(self._tables.items())}
+        for verdict, table in self._tables.items():
+            own = [part for part in parts if part.verdict == verdict]
+            if not written[verdict] and (own or verdict == STORED):
+                table.append(self._gathered(self._rows(judged, verdict), own, now), mark)
 
-    def _gathered(self, rows: DataFrame, parts: Sequence[Volume], kind: str, now: datetime) -> DataFrame:
+    def _rows(self, judged: DataFrame, verdict: str) -> DataFrame:
+        """The rows of one table, but for `stored_at`, and with `_kind`."""
+        rows = judged.where(F.col("verdict") == verdict)
+        if verdict == STORED:
+            return stored(rows).withColumn("_kind", F.col("event_type"))
+        if verdict == QUARANTINED:
+            return quarantined(rows).withColumn("_kind", F.col("problem"))
+        return copies(rows, self._duplicate_payloads).withColumn("_kind", F.lit(None).cast("string"))
+
+    def _gathered(self, rows: DataFrame, parts: Sequence[Volume], now: datetime) -> DataFrame:
         """Adds `stored_at`, and brings the rows of one partition into one task, so that they become one file.
 
         What differs from one micro-batch to the next is joined, not written into expressions: Spark would generate and
@@ -125,14 +126,14 @@ class EventSink:
         tasks, numbers = placed(parts, self._most_bytes, 2 * self._parallelism)
         table = pa.table(
             {
-                "_kind": pa.array([part.kind for part in numbers], pa.string()),
+                "_kind_of": pa.array([part.kind for part in numbers], pa.string()),
                 "_day": pa.array([part.day for part in numbers], pa.string()),
                 "_tasks": pa.array(list(numbers.values()), pa.list_(pa.int32())),
                 "stored_at": pa.array([now] * len(numbers), pa.timestamp("us", tz="UTC")),
             }
         )
         places = rows.sparkSession.createDataFrame(table).withColumn("_day", F.to_date("_day"))
-        here = F.col(kind).eqNullSafe(F.col("_kind")) & F.col("date").eqNullSafe(F.col("_day"))
+        here = F.col("_kind").eqNullSafe(F.col("_kind_of")) & F.col("date").eqNullSafe(F.col("_day"))
         # A too big partition is spread by where its records came from: that differs even where a producer sends the
         # same bytes for ever.
         origin = F.xxhash64("shard_id", "sequence_number", "sub_sequence_number")
@@ -188,6 +189,27 @@ def quarantined(bad: DataFrame) -> DataFrame:
         "shard_id",
         "sequence_number",
         "sub_sequence_number",
+        _date("arrived_at").alias("date"),
+    )
+
+
+def copies(duplicates: DataFrame, with_payload: bool) -> DataFrame:
+    """Duplicates as rows of their table (schema.DUPLICATES), but for `stored_at`."""
+    gap = F.unix_micros("arrived_at") - F.unix_micros("first_arrived_at")
+    payload = F.col("data") if with_payload else F.lit(None)
+    return duplicates.select(
+        "event_uuid",
+        "event_name",
+        "event_type",
+        "arrived_at",
+        "first_arrived_at",
+        (gap / 1_000_000).alias("gap_seconds"),
+        "same_payload",
+        payload.cast("string").alias("payload"),
+        "shard_id",
+        "sequence_number",
+        "sub_sequence_number",
+        "partition_key",
         _date("arrived_at").alias("date"),
     )
 

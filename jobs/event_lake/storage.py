@@ -69,6 +69,27 @@ class Storage:
         finally:
             stream.close()
 
+    def write_whole(self, path: str, text: str) -> None:
+        """A new file that is there whole or not at all, whenever the driver is killed."""
+        if path.startswith(("s3:", "s3a:")):
+            self.write_text(path, text)  # an object appears when all of it has been put
+            return
+        self.write_text(f"{path}.new", text)
+        self.delete(path)
+        self.move(f"{path}.new", path)
+
+    def s3_settings(self) -> dict[str, Any]:
+        """How S3A was told to reach S3, for clients that are not Hadoop; credentials are found by each on its own."""
+        endpoint = self._conf.get("fs.s3a.endpoint") or ""
+        plain = self._conf.get("fs.s3a.connection.ssl.enabled") == "false"
+        if endpoint and "://" not in endpoint:
+            endpoint = f"{'http' if plain else 'https'}://{endpoint}"
+        return {
+            "endpoint_url": "" if endpoint.endswith("://s3.amazonaws.com") else endpoint,
+            "region": self._conf.get("fs.s3a.endpoint.region") or "",
+            "path_style": self._conf.get("fs.s3a.path.style.access") == "true",
+        }
+
     def delete(self, path: str) -> None:
         """Deletes a file, or a folder with all that is in it; nothing happens where there is none."""
         self._file_system(path).delete(self._path(path), True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 STREAM, BUCKET, SHARDS = "event-lake-demo", "event-lake-demo", 4
 FIRST_WAVE = 0.6  # of the generated events; the second wave has copies of events of the first
-PATHS = {"events": f"s3a://{BUCKET}/lake/events", "quarantine": f"s3a://{BUCKET}/lake/quarantine"}
+PATHS = {name: f"s3a://{BUCKET}/lake/{name}" for name in ("events", "quarantine", "duplicates")}
 DIFFERENCES_SHOWN = 20
 
 
@@ -141,6 +141,7 @@ def _job_arguments(aws: EmbeddedAws) -> list[str]:
         "source.region": REGION,
         "lake.path": PATHS["events"],
         "lake.quarantine_path": PATHS["quarantine"],
+        "lake.duplicates_path": PATHS["duplicates"],
         "checkpoint.path": f"s3a://{BUCKET}/checkpoint",
         "spark.hadoop.fs.s3a.endpoint": aws.endpoint_url,
     }

@@ -19,6 +19,8 @@ def show_lake(tables: LakeTables) -> None:
     _show_rows(tables)
     _heading(f"Quarantine ({tables.one('SELECT count(*) FROM quarantine'):,} records, the bytes as they came)")
     _show_quarantine(tables)
+    _heading(f"Duplicates ({tables.one('SELECT count(*) FROM duplicates'):,} copies, each with its first)")
+    _show_duplicates(tables)
 
 
 def _show_types(tables: LakeTables) -> None:
@@ -47,6 +49,19 @@ def _show_quarantine(tables: LakeTables) -> None:
     )
     examples = [(problem, number, shown(detail, 60), shown(data, 60)) for problem, number, detail, data in rows]
     _print_table([("problem", "records", "detail of one", "its data"), *examples])
+
+
+def _show_duplicates(tables: LakeTables) -> None:
+    rows = tables.rows(
+        "SELECT same_payload, count(*), arg_max(event_uuid, gap_seconds), arg_max(event_name, gap_seconds), "
+        "max(gap_seconds), median(epoch(stored_at) - epoch(arrived_at)) FROM duplicates GROUP BY 1 ORDER BY 2 DESC"
+    )
+    header = ("bytes are", "copies", "the one with the longest gap", "its name", "its gap", "recognised after (median)")
+    table = [
+        ("the same" if same else "others", number, shown(uuid, 40), name, f"{gap:.3f} s", f"{after:.1f} s")
+        for same, number, uuid, name, gap, after in rows
+    ]
+    _print_table([header, *table])
 
 
 def shown(value: str | bytes | None, width: int) -> str:

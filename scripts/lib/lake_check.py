@@ -31,6 +31,7 @@ def differences(tables: LakeTables, ledger: Ledger) -> Iterator[str]:
     yield from _events_differ(tables, ledger)
     yield from _columns_differ(tables)
     yield from _quarantine_differs(tables, ledger)
+    yield from _duplicates_differ(tables, ledger)
     yield from _samples_differ(tables)
 
 
@@ -83,6 +84,17 @@ def _quarantine_differs(tables: LakeTables, ledger: Ledger) -> Iterator[str]:
     unexplained = tables.one(f"SELECT count(*) FROM quarantine WHERE {empty}")
     if unexplained:
         yield f"{unexplained} rows in quarantine do not say why, or where they came from"
+
+
+def _duplicates_differ(tables: LakeTables, ledger: Ledger) -> Iterator[str]:
+    found = Counter(uuid for (uuid,) in tables.rows("SELECT event_uuid FROM duplicates"))
+    yield from _some("missing in duplicates", (ledger.copies - found).elements())
+    yield from _some("in duplicates too often", (found - ledger.copies).elements())
+    orphans = tables.rows(
+        "SELECT d.event_uuid FROM duplicates d LEFT JOIN events e ON e.event_uuid = d.event_uuid "
+        "AND e.arrived_at = d.first_arrived_at WHERE e.event_uuid IS NULL"
+    )
+    yield from _some("a duplicate of no stored event", (uuid for (uuid,) in orphans))
 
 
 def _samples_differ(tables: LakeTables) -> Iterator[str]:

@@ -9,7 +9,7 @@ from deltalake import DeltaTable
 
 
 class LakeTables:
-    """SQL over the views `events` and `quarantine`."""
+    """SQL over the views `events`, `quarantine` and `duplicates`."""
 
     def __init__(self, paths: dict[str, str], endpoint_url: str, environment: dict[str, str]) -> None:
         options = {

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
-from event_lake.deduplicate import clamped_arrival, deduplicate, key
+from event_lake.deduplicate.operator import clamped_arrival, deduplicate, key
 from event_lake.parse import parse
 from event_lake.schema import PARSED_RECORD, RAW_RECORD
 from records import Record, event_bytes, parsed_frame, raw_record, raw_records, raw_table, rows

@@ -1,0 +1,166 @@
+"""Which records of a micro-batch are duplicates: the part that runs in Python workers, a column at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql.types import BooleanType, LongType, StringType, StructField, StructType, TimestampType
+
+from event_lake.deduplicate.folder import Folder
+from event_lake.deduplicate.segment import (
+    PREFIX_BITS,
+    Keys,
+    Segment,
+    bucket_range,
+    encode,
+    find,
+    halves,
+    joined,
+    keep_open,
+    merged,
+    open_keys,
+)
+
+# One row for each duplicate (where it is, what it is a copy of), or for each segment written (as JSON, all else null).
+RECOGNISED = StructType(
+    [
+        StructField("shard_id", StringType()),
+        StructField("sequence_number", StringType()),
+        StructField("sub_sequence_number", LongType()),
+        StructField("first_arrived_at", TimestampType()),
+        StructField("same_payload", BooleanType()),
+        StructField("segment", StringType()),
+    ]
+)
+PLACE = RECOGNISED.fieldNames()[:3]
+TYPES = [pa.string(), pa.string(), pa.int64(), pa.timestamp("us", tz="UTC"), pa.bool_(), pa.string()]
+NO_KEYS = Keys(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+@dataclass(frozen=True)
+class Recogniser:
+    """What a worker must know of the index to give verdicts to one micro-batch."""
+
+    folder: Folder
+    segments: tuple[Segment, ...]
+    buckets: int
+    attempt: str  # begins the names of the segments written: whatever could have other contents has another name
+    watermark: int  # Unix microseconds, as `now` and `block`
+    now: int
+    block: int
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """In: rows (key, arrived_at, payload_hash, PLACE) in the order of key and arrival; a bucket's rows are all in
+        one call. Out: RECOGNISED."""
+        names = {segment.name for segment in self.segments}
+        self.folder.keep_copies_of(names)
+        keep_open({str(self.folder.place(name)) for name in names})
+        run = _Run()
+        for batch in batches:
+            if batch.num_rows:
+                yield self._judge(batch, run)
+        if run.new:
+            yield self._store(joined(run.new))
+
+    def _judge(self, batch: pa.RecordBatch, run: _Run) -> pa.RecordBatch:
+        arrived = batch.column("arrived_at").cast(pa.int64())
+        rows = Keys(*halves(batch.column("key")), arrived.to_numpy(), batch.column("payload_hash").to_numpy())
+        is_head = run.heads_of(rows)
+        seen, firsts = self._look_up(rows.where(is_head))
+        run.new.append(firsts.where(~seen))
+        firsts, group = run.followed_by(firsts, is_head)
+        duplicate = ~is_head
+        duplicate[is_head] = seen
+        chosen = np.flatnonzero(duplicate)
+        first = firsts.where(group[chosen])
+        place = batch.select(PLACE).take(pa.array(chosen))
+        same = first.payload_hash == rows.payload_hash[chosen]
+        times = pa.array(first.arrived).cast(TYPES[3])
+        nothing = pa.nulls(len(chosen), pa.string())
+        return pa.RecordBatch.from_arrays([*place.columns, times, pa.array(same), nothing], RECOGNISED.fieldNames())
+
+    def _look_up(self, heads: Keys) -> tuple[npt.NDArray[np.bool_], Keys]:
+        """Which keys the index holds; and the keys, with the first copy's arrival and payload where it does."""
+        seen = np.zeros(len(heads.hi), np.bool_)
+        firsts = Keys(heads.hi, heads.lo, heads.arrived.copy(), heads.payload_hash.copy())
+        prefixes = heads.hi >> np.uint64(64 - PREFIX_BITS)
+        for segment in self.segments:
+            start, stop = np.searchsorted(prefixes, np.array([segment.low, segment.high], np.uint64))
+            if start == stop:
+                continue
+            known = open_keys(str(self.folder.local(segment.name)))
+            at = find(known, heads.hi[start:stop], heads.lo[start:stop])
+            hit = np.flatnonzero(at >= 0)
+            seen[start + hit] = True
+            firsts.arrived[start + hit] = known.arrived[at[hit]]
+            firsts.payload_hash[start + hit] = known.payload_hash[at[hit]]
+        return seen, firsts
+
+    def _store(self, new: Keys) -> pa.RecordBatch:
+        """Writes new keys as segments, one for each bucket and block of time; says which."""
+        # What arrives behind the watermark, or seems to come from the future, is remembered as if it arrived now.
+        remembered = np.minimum(np.maximum(new.arrived, self.watermark), max(self.now, self.watermark))
+        until = (remembered // self.block + 1) * self.block
+        written: list[Segment] = []
+        for bucket in range(self.buckets):
+            prefixes = bucket_range(bucket, self.buckets)
+            bounds = np.array([prefixes.start, prefixes.stop], np.uint64)
+            start, stop = np.searchsorted(new.hi >> np.uint64(64 - PREFIX_BITS), bounds)
+            keys, ends = new.slice(start, stop), until[start:stop]
+            for end in np.unique(ends):
+                part = keys.where(ends == end)
+                name = f"{self.attempt}-{prefixes.start:04x}-{end // 1_000_000}.arrow"
+                self.folder.write(name, encode(part))
+                written.append(Segment(name, len(part.hi), prefixes.start, prefixes.stop, int(end), 0))
+        texts = pa.array([json.dumps(asdict(segment)) for segment in written], pa.string())
+        nothing = [pa.nulls(len(written), kind) for kind in TYPES[:-1]]
+        return pa.RecordBatch.from_arrays([*nothing, texts], RECOGNISED.fieldNames())
+
+
+@dataclass
+class _Run:
+    """What one task has seen so far: the new keys, and the last key, of which more copies may follow."""
+
+    new: list[Keys] = field(default_factory=list)
+    last: Keys = NO_KEYS
+
+    def heads_of(self, rows: Keys) -> npt.NDArray[np.bool_]:
+        """Which rows are the first of their key."""
+        before = joined([self.last, rows.slice(0, -1)]) if len(self.last.hi) else rows.slice(0, -1)
+        differs = np.ones(len(rows.hi), np.bool_)
+        offset = len(rows.hi) - len(before.hi)
+        differs[offset:] = (rows.hi[offset:] != before.hi) | (rows.lo[offset:] != before.lo)
+        return differs
+
+    def followed_by(self, firsts: Keys, is_head: npt.NDArray[np.bool_]) -> tuple[Keys, npt.NDArray[np.intp]]:
+        """The first copies that rows can have, the last one from before among them, and which of them each row has."""
+        group = np.cumsum(is_head) - 1 + len(self.last.hi)
+        firsts = joined([self.last, firsts])
+        self.last = firsts.slice(len(firsts.hi) - 1, len(firsts.hi))
+        return firsts, group
+
+
+@dataclass(frozen=True)
+class Merger:
+    """Makes one segment out of several that hold the same bucket and block."""
+
+    folder: Folder
+    parts: tuple[Segment, ...]
+    name: str
+
+    def merge(self) -> Segment:
+        keys = merged([open_keys(str(self.folder.local(part.name))) for part in self.parts])
+        self.folder.write(self.name, encode(keys))
+        one = self.parts[0]
+        level = max(part.level for part in self.parts) + 1
+        return Segment(self.name, len(keys.hi), one.low, one.high, one.until, level)
+
+
+def merge(merger: Merger) -> Segment:
+    """For Spark to map over."""
+    return merger.merge()

@@ -1,0 +1,24 @@
+"""What names a micro-batch wherever it leaves a trace."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class BatchMark:
+    """The query, the micro-batch's number, and where it ends in the source."""
+
+    query_id: str
+    batch_id: int
+    end_offset: str
+    complete_through: str | None  # ISO 8601: everything that arrived before it is in; null where the source cannot tell
+
+    @property
+    def offset_hash(self) -> str:
+        return hashlib.sha256(self.end_offset.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        return json.dumps({**asdict(self), "offset_hash": self.offset_hash}, sort_keys=True)
