@@ -23,6 +23,7 @@ class Delivered:
     data: bytes
     partition_key: str
     arrived_at: float  # Unix seconds
+    sub_sequence_number: int = 0
 
 
 @dataclass
@@ -107,4 +108,5 @@ def _delivered(row: dict[str, Any]) -> Delivered:
         row["data"],
         row["partitionKey"],
         row["approximateArrivalTimestamp"].timestamp(),
+        row["subSequenceNumber"],
     )

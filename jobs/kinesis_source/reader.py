@@ -7,7 +7,6 @@ connection goes on with another. Each shard has one request under way at most, s
 
 from __future__ import annotations
 
-import base64
 import heapq
 import logging
 import queue
@@ -19,6 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from kinesis_source.batches import to_arrow
 from kinesis_source.client import KinesisClient, PassingFault, wait_before_retry
 from kinesis_source.errors import DataLossError
 from kinesis_source.options import Options
@@ -35,18 +35,6 @@ WAITING_BATCHES = 2
 # Records an answer: with 5 calls/s still over ten times what a shard takes in a second, in a quarter of the memory that
 # AWS's most of 10,000 would need in each connection.
 PAGE_RECORDS = 2_500
-
-ARROW_SCHEMA = pa.schema(
-    [
-        ("data", pa.binary()),
-        ("streamName", pa.string()),
-        ("shardId", pa.string()),
-        ("partitionKey", pa.string()),
-        ("sequenceNumber", pa.string()),
-        ("subSequenceNumber", pa.int64()),
-        ("approximateArrivalTimestamp", pa.timestamp("us", tz="UTC")),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -146,7 +134,7 @@ def _is_behind(end: Position, sequence: int) -> bool:
 
 
 def read_ranges(ranges: list[ShardRange], options: Options) -> Iterator[pa.RecordBatch]:
-    """Yields every record of `ranges` in the raw-record schema, one batch a Kinesis answer, shards interleaved."""
+    """Yields every record of `ranges` in the raw-record schema, shards interleaved."""
     crew = _Crew(KinesisClient(options), ranges, options)
     try:
         yield from crew.batches()
@@ -193,8 +181,8 @@ class _Crew:
         try:
             while (turn := self._take_turn()) is not None:
                 records, wait = turn.shard.next_page(self._options.retry_seconds, self._client)
-                if records:
-                    self._put(to_arrow(records, self._options.stream_name, turn.shard.range.shard_id))
+                for batch in to_arrow(records, self._options.stream_name, turn.shard.range.shard_id):
+                    self._put(batch)
                 self._give_back(turn.shard, wait)
             self._put(_Done())
         except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that Spark runs
@@ -228,24 +216,3 @@ class _Crew:
 
 class _Done(BaseException):
     """A thread has no more turns to take."""
-
-
-def to_arrow(records: list[dict[str, Any]], stream: str, shard_id: str) -> pa.RecordBatch:
-    """GetRecords' JSON records as one batch, built by column. Arrival times keep AWS's milliseconds."""
-    count = len(records)
-    decode = base64.b64decode
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array([decode(record["Data"]) for record in records], pa.binary()),
-            pa.repeat(pa.scalar(stream, pa.string()), count),
-            pa.repeat(pa.scalar(shard_id, pa.string()), count),
-            pa.array([record["PartitionKey"] for record in records], pa.string()),
-            pa.array([record["SequenceNumber"] for record in records], pa.string()),
-            pa.repeat(pa.scalar(0, pa.int64()), count),
-            pa.array(
-                [round(record["ApproximateArrivalTimestamp"] * 1000) * 1000 for record in records],
-                pa.timestamp("us", tz="UTC"),
-            ),
-        ],
-        schema=ARROW_SCHEMA,
-    )
