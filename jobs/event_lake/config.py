@@ -42,6 +42,9 @@ class Source:
     tasks: int = 0
     connections_per_task: int = 8
     retry_for: timedelta = timedelta(minutes=2)
+    calls_per_second: int = 5
+    bytes_per_second: Bytes = Bytes(2 * 1024 * 1024)
+    task_memory: Bytes = Bytes(64 * 1024 * 1024)
     path: str = ""
 
 
@@ -225,6 +228,14 @@ def _check_source(source: Source) -> None:
         raise ConfigError(f"source.tasks is {source.tasks}; expected 0 (one for each core) or more")
     if source.connections_per_task < 1:
         raise ConfigError(f"source.connections_per_task is {source.connections_per_task}; expected at least 1")
+    if source.calls_per_second < 1:
+        raise ConfigError(f"source.calls_per_second is {source.calls_per_second}; expected at least 1")
+    for key, size, least in (
+        ("source.bytes_per_second", source.bytes_per_second, Bytes(1024)),
+        ("source.task_memory", source.task_memory, Bytes(1024 * 1024)),
+    ):
+        if size.count < least.count:
+            raise ConfigError(f"{key} is {size.count} bytes; expected at least {least.count}")
 
 
 def _check_paths(config: Config) -> None:

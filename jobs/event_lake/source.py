@@ -36,6 +36,9 @@ def kinesis_options(source: Source, parallelism: int) -> dict[str, str]:
         "tasks": str(source.tasks or parallelism),
         "connectionsPerTask": str(source.connections_per_task),
         "retrySeconds": str(source.retry_for.total_seconds()),
+        "callsPerSecond": str(source.calls_per_second),
+        "bytesPerSecond": str(source.bytes_per_second.count),
+        "taskMemoryMB": str(source.task_memory.count / 1024**2),
     }
     if source.region:
         options["region"] = source.region

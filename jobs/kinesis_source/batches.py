@@ -31,6 +31,9 @@ ARROW_SCHEMA = pa.schema(
     ]
 )
 
+# malloc, as Python has it: Arrow's own allocators keep a heap for each thread, and give back late.
+POOL = pa.system_memory_pool()
+
 # Of data and partition keys in one Arrow batch; a single record may be larger.
 BATCH_BYTES = 2 * 1024 * 1024
 BATCH_RECORDS = 10_000
@@ -41,22 +44,29 @@ _DATA, _KEY = itemgetter("Data"), itemgetter("PartitionKey")
 _SEQUENCE, _ARRIVAL = itemgetter("SequenceNumber"), itemgetter("ApproximateArrivalTimestamp")
 
 
+def size_of(records: list[Record]) -> int:
+    """Bytes of data and partition keys, as AWS counts them (but for padding and letters beyond ASCII)."""
+    return 3 * sum(map(len, map(_DATA, records))) // 4 + sum(map(len, map(_KEY, records)))
+
+
 def to_arrow(records: list[Record], stream: str, shard_id: str) -> Iterator[pa.RecordBatch]:
     """All of `records`, in order. They are let go of, in the list too, while the batches are being taken."""
     for part in _parts(records):
-        data = pa.array(list(map(a2b_base64, map(_DATA, part))), pa.binary())
+        data = pa.array(list(map(a2b_base64, map(_DATA, part))), pa.binary(), memory_pool=POOL)
         packed = pc.starts_with(data, aggregation.MAGIC)
         if pc.any(packed).as_py():
             yield from _with_aggregates(part, data, packed.to_pylist(), stream, shard_id)
         else:
-            keys, sequences = (pa.array(list(map(field, part)), pa.string()) for field in (_KEY, _SEQUENCE))
+            keys, sequences = (
+                pa.array(list(map(field, part)), pa.string(), memory_pool=POOL) for field in (_KEY, _SEQUENCE)
+            )
             columns = [data, keys, sequences, pa.repeat(pa.scalar(0, pa.int64()), len(part)), _micros(part)]
             yield _batch(columns, stream, shard_id)
 
 
 def _parts(records: list[Record]) -> Iterator[list[Record]]:
     """The records in parts of at most BATCH_BYTES; usually all of them in one."""
-    if 3 * sum(map(len, map(_DATA, records))) // 4 <= BATCH_BYTES:
+    if size_of(records) <= BATCH_BYTES:
         if records:
             yield records
         return
@@ -79,7 +89,7 @@ def _micros(part: list[Record]) -> pa.Array:
 def _batch(columns: list[pa.Array], stream: str, shard_id: str) -> pa.RecordBatch:
     """`columns` are all but the two names, in the order of the schema."""
     data, *others = columns
-    names = [pa.repeat(pa.scalar(name, pa.string()), len(data)) for name in (stream, shard_id)]
+    names = [pa.repeat(pa.scalar(name, pa.string()), len(data), memory_pool=POOL) for name in (stream, shard_id)]
     return pa.RecordBatch.from_arrays([data, *names, *others], schema=ARROW_SCHEMA)
 
 
@@ -131,9 +141,9 @@ class _Rows:
         """What is left of the rows, as one batch or none."""
         if self._data:
             columns = [
-                pa.array(self._data, pa.binary()),
-                pa.array(self._keys, pa.string()),
-                pa.array(self._sequences, pa.string()),
+                pa.array(self._data, pa.binary(), memory_pool=POOL),
+                pa.array(self._keys, pa.string(), memory_pool=POOL),
+                pa.array(self._sequences, pa.string(), memory_pool=POOL),
                 pa.array(self._subs, pa.int64()),
                 pa.array(self._micros, UTC_MICROS),
             ]

@@ -16,6 +16,9 @@ holdBackMs          200             how far behind the server's clock a busy sha
 tasks               CPU count       most Spark tasks a micro-batch is read with
 connectionsPerTask  8               most requests that one task has under way
 retrySeconds        120             how long a failing request is tried again before the query stops
+callsPerSecond      5               most GetRecords calls a second that reading makes to one shard
+bytesPerSecond      2097152         most bytes a second that reading takes from one shard
+taskMemoryMB        64              most MB (1,048,576 bytes) that one task holds of answers, in all their forms
 ==================  ==============  ===================================================================================
 """
 
@@ -41,6 +44,9 @@ NAMES = (
     "tasks",
     "connectionsPerTask",
     "retrySeconds",
+    "callsPerSecond",
+    "bytesPerSecond",
+    "taskMemoryMB",
 )
 
 
@@ -59,6 +65,9 @@ class Options:
     tasks: int = 0
     connections: int = 8
     retry_seconds: float = 120.0
+    calls_per_second: float = 5.0
+    bytes_per_second: float = 2.0 * 1024 * 1024
+    task_memory: int = 64 * 1024 * 1024
 
     @property
     def stream_field(self) -> dict[str, str]:
@@ -94,6 +103,9 @@ class Options:
             tasks=int(_number(texts, "tasks", float(os.cpu_count() or 1), least=1.0)),
             connections=int(_number(texts, "connectionsPerTask", 8.0, least=1.0)),
             retry_seconds=_number(texts, "retrySeconds", 120.0, least=0.0),
+            calls_per_second=_number(texts, "callsPerSecond", 5.0, least=0.1),
+            bytes_per_second=_number(texts, "bytesPerSecond", 2.0 * 1024 * 1024, least=1024.0),
+            task_memory=int(_number(texts, "taskMemoryMB", 64.0, least=1.0) * 1024 * 1024),
         )
 
 
