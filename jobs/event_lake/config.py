@@ -35,6 +35,10 @@ class Source:
     stream: str = ""
     region: str = ""
     endpoint_url: str = ""
+    role_arn: str = ""
+    role_session_name: str = ""
+    external_id: str = ""
+    sts_endpoint_url: str = ""
     starting_position: str = "trim_horizon"
     fail_on_data_loss: bool = True
     slice: timedelta = timedelta(minutes=10)

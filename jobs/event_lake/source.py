@@ -42,8 +42,14 @@ def kinesis_options(source: Source, parallelism: int) -> dict[str, str]:
     }
     if source.region:
         options["region"] = source.region
-    if source.endpoint_url:
-        options["endpointUrl"] = source.endpoint_url
+    named = {
+        "endpointUrl": source.endpoint_url,
+        "roleArn": source.role_arn,
+        "roleSessionName": source.role_session_name,
+        "externalId": source.external_id,
+        "stsEndpointUrl": source.sts_endpoint_url,
+    }
+    options |= {name: value for name, value in named.items() if value}
     return options
 
 

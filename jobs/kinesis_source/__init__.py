@@ -4,8 +4,8 @@ Spark's own offset log holds, for every shard, the exact position where each mic
 records, and there is no side metadata to lose. `source` is what Spark calls; `planner` decides in the driver where a
 micro-batch ends; `reader` reads it in the executors, by a `crew` of threads that keep to a `pace` and to `memory`;
 `batches` makes Arrow of it, `aggregation` unpacks the KPL's records; `position` is what stands in the offset log;
-`shards` and `client` are Kinesis' HTTP API, `clock` its time; `options` and `errors` are what a user meets. Imports
-nothing from event_lake.
+`shards` and `client` are Kinesis' HTTP API, `credentials` and `signing` who calls it, `clock` its time; `options` and
+`errors` are what a user meets. Imports nothing from event_lake.
 """
 
 from kinesis_source.client import KinesisClient

@@ -1,6 +1,6 @@
 """Signed calls to the Kinesis HTTP API.
 
-botocore finds credentials, region and endpoint and signs; urllib3 keeps the connections; orjson reads the answers.
+botocore finds credentials, region and endpoint; urllib3 keeps the connections; orjson reads the answers.
 boto3's own GetRecords parsing costs about 30 µs a record, this path a few: that is the whole reason for its being.
 """
 
@@ -12,22 +12,23 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import botocore.auth
-import botocore.awsrequest
 import botocore.exceptions
 import botocore.session
 import orjson
 import urllib3
 
 from kinesis_source.clock import ServerClock
+from kinesis_source.credentials import Frozen, find_credentials, hidden
 from kinesis_source.errors import OptionError, StreamError, UnavailableError
 from kinesis_source.options import Options
+from kinesis_source.signing import Signer
 
 JSON_TYPE = "application/x-amz-json-1.1"
 
 # Answers that another try may change; everything else that AWS refuses stays refused.
 THROTTLES = frozenset({"ProvisionedThroughputExceededException", "LimitExceededException", "KMSThrottlingException"})
 PASSING = frozenset({"InternalFailure", "InternalServerError", "ServiceUnavailable", "RequestTimeout", "SlowDown"})
+STS_PASSING = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceeded", "IDPCommunicationError"})
 EXPIRED_ITERATOR = "ExpiredIteratorException"
 
 FIRST_WAIT_SECONDS = 0.1
@@ -68,6 +69,8 @@ class KinesisClient:
     def __init__(self, options: Options) -> None:
         self._options = options
         self.stream_field = options.stream_field
+        # Another account's stream is allowed by its ARN only, in every call; a name stands beside no token or iterator.
+        self.arn_field = {name: value for name, value in options.stream_field.items() if name == "StreamARN"}
         self.clock = ServerClock()
         session = botocore.session.get_session()
         region = options.region or _region_of(options.stream) or session.get_config_variable("region")
@@ -75,14 +78,9 @@ class KinesisClient:
         if not region:
             raise OptionError("no AWS region: set the option region, AWS_REGION or a profile with one")
         self._region = str(region)
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise OptionError(
-                "no AWS credentials: boto3's chain (environment, profile, role) found none for reading "
-                f"stream {options.stream}"
-            )
-        self._credentials = credentials
+        self._credentials = find_credentials(session, options, self._region)
         self._url = (options.endpoint_url or _endpoint(session, self._region)).rstrip("/") + "/"
+        self._signer = Signer(self._url, "kinesis", self._region)
         # A try may take as long as all tries together, within what is sensible for one.
         self._answer_seconds = min(60.0, max(5.0, options.retry_seconds))
         timeout = urllib3.Timeout(connect=5.0, read=min(30.0, self._answer_seconds))
@@ -121,10 +119,9 @@ class KinesisClient:
     ) -> dict[str, Any]:
         """One call, one try. Raises PassingFault or StreamError, and AnswerTooLarge where `admits` refuses its size."""
         body = orjson.dumps(request)
+        headers, keys = self._signed(operation, body)
         try:
-            answer = self._pool.request(
-                "POST", self._url, body=body, headers=self._signed(operation, body), preload_content=False
-            )
+            answer = self._pool.request("POST", self._url, body=body, headers=headers, preload_content=False)
             try:
                 self.clock.saw(answer.headers.get("Date"))
                 content = self._received(answer, admits)
@@ -133,7 +130,7 @@ class KinesisClient:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise PassingFault("ConnectionError", f"{type(error).__name__}: {error}") from error
         if answer.status != 200:
-            raise self._refusal(operation, answer, content)
+            raise self._refusal(operation, answer, content, keys)
         try:
             parsed: dict[str, Any] = orjson.loads(content) if content else {}
         except orjson.JSONDecodeError as error:
@@ -158,7 +155,7 @@ class KinesisClient:
             raise PassingFault("TruncatedAnswer", f"{len(content)} of {length} bytes")
         return content
 
-    def _refusal(self, operation: str, answer: urllib3.BaseHTTPResponse, body: bytearray) -> Exception:
+    def _refusal(self, operation: str, answer: urllib3.BaseHTTPResponse, body: bytearray, keys: Frozen) -> Exception:
         try:
             content = orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -166,21 +163,33 @@ class KinesisClient:
         content = content if isinstance(content, dict) else {}
         code = str(content.get("__type") or answer.headers.get("x-amzn-ErrorType") or f"HTTP {answer.status}")
         code = code.rpartition("#")[2].partition(":")[0]
-        detail = str(content.get("message") or content.get("Message") or "no message")
+        detail = hidden(str(content.get("message") or content.get("Message") or "no message"), keys)
         if answer.status >= 500 or answer.status == 429 or code in THROTTLES or code in PASSING:
             return PassingFault(code, detail)
         return StreamError(code, f"{operation} on stream {self._options.stream} was refused with {code}: {detail}")
 
-    def _signed(self, operation: str, body: bytes) -> dict[str, str]:
-        request = botocore.awsrequest.AWSRequest(
-            method="POST",
-            url=self._url,
-            data=body,
-            headers={"Content-Type": JSON_TYPE, "X-Amz-Target": f"Kinesis_20131202.{operation}"},
+    def _signed(self, operation: str, body: bytes) -> tuple[dict[str, str], Frozen]:
+        """The headers of a request, and the keys that signed it."""
+        try:
+            keys = self._credentials.get_frozen_credentials()
+        except botocore.exceptions.ClientError as error:
+            raise self._no_keys(error) from None
+        except botocore.exceptions.BotoCoreError as error:
+            raise PassingFault("NoCredentials", f"{type(error).__name__}: {error}") from None
+        headers = {"content-type": JSON_TYPE, "x-amz-target": f"Kinesis_20131202.{operation}"}
+        return self._signer.headers(headers, body, keys), keys
+
+    def _no_keys(self, error: botocore.exceptions.ClientError) -> Exception:
+        """STS did not let the role be assumed."""
+        said, status = error.response.get("Error", {}), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        code = str(said.get("Code") or f"HTTP {status}")
+        if (status or 0) >= 500 or code in STS_PASSING:
+            return PassingFault(code, "from STS, while a role was assumed")
+        return StreamError(
+            code,
+            f"the role {self._options.role_arn} could not be assumed for reading stream {self._options.stream}: "
+            f"STS answered {code}. Check roleArn, the role's trust policy and its external id.",
         )
-        frozen = self._credentials.get_frozen_credentials()
-        botocore.auth.SigV4Auth(frozen, "kinesis", self._region).add_auth(request)
-        return dict(request.headers.items())
 
 
 def _region_of(stream: str) -> str | None:

@@ -8,6 +8,10 @@ option              default         meaning
 streamName          required        name or ARN of the stream
 region              from the chain  AWS region; boto3's own chain is asked where it is missing
 endpointUrl         AWS             another endpoint: VPC, FIPS, or a server on this machine
+roleArn             none            role to assume, through STS, for reading; renewed in driver and tasks
+roleSessionName     kinesis-exact   name of the assumed role's session
+externalId          none            what the role's trust policy asks for
+stsEndpointUrl      AWS             another endpoint of STS
 startingPosition    trim_horizon    ``trim_horizon``, ``latest`` or an ISO 8601 time; used by a query's first start only
 endingPosition      none            a JSON offset as `kinesis_source.tip` gives it: read up to it, then stay idle
 failOnDataLoss      true            stop when records that were to be read are gone; false logs the gap and goes on
@@ -27,7 +31,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kinesis_source.errors import OptionError
 from kinesis_source.position import StreamOffset, parse_time
@@ -36,6 +40,10 @@ NAMES = (
     "streamName",
     "region",
     "endpointUrl",
+    "roleArn",
+    "roleSessionName",
+    "externalId",
+    "stsEndpointUrl",
     "startingPosition",
     "endingPosition",
     "failOnDataLoss",
@@ -68,6 +76,10 @@ class Options:
     calls_per_second: float = 5.0
     bytes_per_second: float = 2.0 * 1024 * 1024
     task_memory: int = 64 * 1024 * 1024
+    role_arn: str | None = None
+    role_session_name: str | None = None
+    external_id: str | None = field(default=None, repr=False)
+    sts_endpoint_url: str | None = None
 
     @property
     def stream_field(self) -> dict[str, str]:
@@ -95,6 +107,10 @@ class Options:
             stream=texts["streamname"],
             region=texts.get("region") or None,
             endpoint_url=texts.get("endpointurl") or None,
+            role_arn=_role(texts),
+            role_session_name=texts.get("rolesessionname") or None,
+            external_id=texts.get("externalid") or None,
+            sts_endpoint_url=texts.get("stsendpointurl") or None,
             starting_position=start,
             ending_position=None if ending is None else StreamOffset.from_json(json.loads(ending)),
             fail_on_data_loss=_flag(texts, "failOnDataLoss", True),
@@ -107,6 +123,18 @@ class Options:
             bytes_per_second=_number(texts, "bytesPerSecond", 2.0 * 1024 * 1024, least=1024.0),
             task_memory=int(_number(texts, "taskMemoryMB", 64.0, least=1.0) * 1024 * 1024),
         )
+
+
+def _role(texts: Mapping[str, str]) -> str | None:
+    role = texts.get("rolearn")
+    if not role:
+        for name in ("roleSessionName", "externalId", "stsEndpointUrl"):
+            if texts.get(name.lower()):
+                raise OptionError(f"option {name} is given without roleArn")
+        return None
+    if not (role.startswith("arn:") and ":role/" in role):
+        raise OptionError(f"option roleArn is {role!r}; expected arn:aws:iam::ACCOUNT:role/NAME")
+    return role
 
 
 def _flag(texts: Mapping[str, str], name: str, default: bool) -> bool:

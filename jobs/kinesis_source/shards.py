@@ -36,7 +36,7 @@ def list_shards(client: KinesisClient) -> dict[str, Shard]:
         if not token:
             return found
         # AWS refuses a stream's name beside a token: the token names the stream.
-        request = {"NextToken": token}
+        request = {"NextToken": token, **client.arn_field}
 
 
 def _shard(entry: Mapping[str, Any]) -> Shard:
@@ -94,7 +94,9 @@ class ShardCursor:
             request = {**self._client.stream_field, "ShardId": self.shard_id, **_iterator_request(self._resume)}
             self._iterator = _field(self._client.call_once("GetShardIterator", request), "ShardIterator", str)
         try:
-            answer = self._client.call_once("GetRecords", {"ShardIterator": self._iterator, "Limit": limit}, admits)
+            answer = self._client.call_once(
+                "GetRecords", {"ShardIterator": self._iterator, "Limit": limit, **self._client.arn_field}, admits
+            )
         except StreamError as error:
             if error.code != EXPIRED_ITERATOR:
                 raise
