@@ -50,6 +50,7 @@ class Source:
     bytes_per_second: Bytes = Bytes(2 * 1024 * 1024)
     task_memory: Bytes = Bytes(64 * 1024 * 1024)
     path: str = ""
+    most_unpacked: Bytes = Bytes(64 * 1024 * 1024)
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,7 @@ def _check_source(source: Source) -> None:
     for key, size, least in (
         ("source.bytes_per_second", source.bytes_per_second, Bytes(1024)),
         ("source.task_memory", source.task_memory, Bytes(1024 * 1024)),
+        ("source.most_unpacked", source.most_unpacked, Bytes(1024)),
     ):
         if size.count < least.count:
             raise ConfigError(f"{key} is {size.count} bytes; expected at least {least.count}")

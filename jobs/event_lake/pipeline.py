@@ -35,7 +35,7 @@ def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up:
     writer = BatchWriter(spark, checkpoint, sink)
 
     raw = raw_records(spark, config, goal)
-    parsed = parse(raw)
+    parsed = parse(raw, config.source.most_unpacked.count)
     events = deduplicate(parsed, config.dedup.window, config.dedup.margin)
     query = _start(events, writer, config, until_caught_up)
 
