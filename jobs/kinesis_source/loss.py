@@ -82,7 +82,7 @@ class LossWatch:
         """The loss behind a suspect, and where reading goes on; `view` is what is there now."""
         horizon, found = self._horizon(), view.next
         hours = self.facts.retention_seconds / 3600 if self.facts else 0
-        left = "nothing is left"
+        left = "nothing is left" if view.known else "what is left of it follows"
         if found is not None:
             left = f"the oldest left is {found.sequence}, arrived {format_time(found.arrival)}"
         gap = Gap.of(

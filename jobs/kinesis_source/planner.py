@@ -82,6 +82,16 @@ class Planner:
                 raise
             return lost
 
+    def replay(self, begun: StreamOffset, shards: Iterable[str]) -> tuple[Gap, ...]:
+        """What may be gone of a micro-batch that was planned before a stop, by where it begins. Raises DataLossError
+        unless that is allowed."""
+        self._watch.look()
+        self._recall(begun)
+        suspects = self._watch.suspects({shard: begun.shards[shard] for shard in shards}, self._clear)
+        return self._watch.allow(
+            self._watch.expired(s, begun.shards[s], self._clear[s], ShardView(begun.shards[s]))[0] for s in suspects
+        )
+
     def _next(self, reached: StreamOffset, limits: Limits) -> StreamOffset:
         goal = self._options.ending_position
         active = {shard: position for shard, position in reached.shards.items() if position != END}

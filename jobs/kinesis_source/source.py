@@ -126,7 +126,11 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow): 
             return []
         begun = StreamOffset(reached.stream, reached.first or {}) if start == FIRST else StreamOffset.from_json(start)
         gaps = [gap for gap in reached.gaps if gap not in begun.gaps]
-        shares = spread(_ranges(begun.shards, reached.shards, gaps), self._options.tasks)
+        ranges = _ranges(begun.shards, reached.shards, gaps)
+        if self._planner is None and start != FIRST:
+            # A replay, and nobody knows how long after. What is found missing now stands in no offset.
+            gaps += self._plan().replay(begun, [each.shard_id for each in ranges])
+        shares = spread(ranges, self._options.tasks)
         return [*([Gaps(gaps)] if gaps else []), *(ShardRanges(share) for share in shares)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
