@@ -82,15 +82,18 @@ class Planner:
                 raise
             return lost
 
-    def replay(self, begun: StreamOffset, shards: Iterable[str]) -> tuple[Gap, ...]:
-        """What may be gone of a micro-batch that was planned before a stop, by where it begins. Raises DataLossError
-        unless that is allowed."""
-        self._watch.look()
+    def replay(self, begun: StreamOffset, reached: StreamOffset, shards: list[str]) -> tuple[tuple[Gap, ...], bool]:
+        """What may be gone of a micro-batch that was planned before a stop, and whether the stream is still the same
+        one, so that what is left can be read. Raises DataLossError unless loss is allowed."""
+        made_again = self._watch.inspect_replay(begun, reached, shards)
+        if made_again:
+            return made_again, False
         self._recall(begun)
         suspects = self._watch.suspects({shard: begun.shards[shard] for shard in shards}, self._clear)
-        return self._watch.allow(
+        gaps = [
             self._watch.expired(s, begun.shards[s], self._clear[s], ShardView(begun.shards[s]))[0] for s in suspects
-        )
+        ]
+        return self._watch.allow(gaps), True
 
     def _next(self, reached: StreamOffset, limits: Limits) -> StreamOffset:
         goal = self._options.ending_position
