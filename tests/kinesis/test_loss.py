@@ -77,6 +77,22 @@ def test_a_shard_that_never_had_a_record_is_no_loss_either(server: KinesisServer
     assert texts(running.drain(1)) == ["first"]
 
 
+def test_a_shard_that_is_idle_while_another_one_catches_up_for_days_is_no_loss(
+    server: KinesisServer, query: MakeQuery
+) -> None:
+    busy, idle = (shard["ShardId"] for shard in server.shards("events"))
+    put(server, "idle", shard=idle, age=40 * HOUR)
+    numbers = [f"{number:02d}" for number in range(60)]
+    for number in range(60):
+        put(server, numbers[number], shard=busy, age=(36 - number / 10) * HOUR)
+    running, records = query(sliceSeconds="60"), list[Delivered]()
+    for hour in range(62):
+        server.set_clock(hour * HOUR)  # and nothing is trimmed: it is the idle shard that matters
+        records += running.batch() or []
+        assert len(running.log.ends) > hour * 0.9
+    assert texts(records) == ["idle", *numbers]
+
+
 def test_an_idle_stream_makes_at_most_one_micro_batch_an_hour(server: KinesisServer, query: MakeQuery) -> None:
     put(server, "a", "b", "c")
     running = query()

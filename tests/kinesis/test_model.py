@@ -81,6 +81,7 @@ class KinesisModel(RuleBasedStateMachine):
                 "endpointUrl": self.server.endpoint_url,
                 "failOnDataLoss": "false",
                 "holdBackMs": "0",
+                "idlePauseMs": "0",
                 "sliceSeconds": slice_seconds,
                 "tasks": "2",
                 "connectionsPerTask": "2",
@@ -170,7 +171,8 @@ class KinesisModel(RuleBasedStateMachine):
         self.begin()
         goal = tip(self.query.options)
         self.delivered += self.query.restart(endingPosition=json.dumps(goal.to_json()))
-        for _ in range(2000):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
             self.delivered += self.query.batch() or []
             if self.query.offset.covers(goal):
                 break
