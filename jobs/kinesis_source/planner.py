@@ -24,7 +24,7 @@ from kinesis_source.lag import describe, lag_of
 from kinesis_source.lineage import Lineage
 from kinesis_source.loss import SUSPICIOUS, LossWatch
 from kinesis_source.options import Options
-from kinesis_source.position import END, Position, StreamOffset, at_time, format_time, parse_time
+from kinesis_source.position import END, TRIM_HORIZON, Position, StreamOffset, at_time, format_time, parse_time
 from kinesis_source.shard_plan import STALE_SECONDS, ShardPlan, ShardPlanner, ShardView
 from kinesis_source.shards import ShardCursor
 from kinesis_source.slices import Limits
@@ -112,7 +112,8 @@ class Planner:
         views = {shard: self._views[shard] for shard in active}
         waiting = [(view.next.arrival, view.rate) for view in views.values() if view.next is not None]
         span = limits.slice(waiting, len(active), self._client.clock.now() - self._options.hold_back_seconds)
-        if goal is not None and span.at_now and not limits.by_volume:
+        empty = goal is not None and any(goal.shards[shard] == TRIM_HORIZON for shard in active)
+        if goal is not None and span.at_now and not limits.by_volume and not empty:
             # The goal was the tip a while ago; nothing has to be asked to end there.
             known = parse_time(goal.through) if goal.through else None
             plans = {shard: ShardPlan(goal.shards[shard], ShardView(goal.shards[shard]), known) for shard in active}

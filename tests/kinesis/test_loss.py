@@ -198,6 +198,23 @@ def test_a_shard_whose_next_record_is_gone_and_that_is_empty_now_is_a_loss(
     assert texts(running.drain(1)) == ["h"]
 
 
+def test_a_pinned_end_of_a_shard_that_has_lost_everything_is_no_excuse(server: KinesisServer, query: MakeQuery) -> None:
+    shard = server.shards("events")[0]["ShardId"]
+    put(server, "a", shard=shard, age=5 * HOUR)
+    put(server, "b", shard=shard, age=4 * HOUR)
+    running = query(sliceSeconds="60")
+    running.batch()
+    server.trim("events", shard)
+    goal = tip(running.options)
+    assert not running.offset.covers(goal)
+    running.restart(endingPosition=json.dumps(goal.to_json()))
+    with pytest.raises(DataLossError, match="holds nothing any more"):
+        running.batch()
+    running.restart(failOnDataLoss="false")
+    assert len(gaps(running.batch())) == 1
+    assert running.offset.covers(goal)
+
+
 def test_a_planned_micro_batch_that_retention_passes_before_it_is_read_is_a_loss(
     server: KinesisServer, query: MakeQuery
 ) -> None:
