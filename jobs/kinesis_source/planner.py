@@ -25,7 +25,7 @@ from kinesis_source.lineage import Lineage
 from kinesis_source.loss import SUSPICIOUS, LossWatch
 from kinesis_source.options import Options
 from kinesis_source.position import END, TRIM_HORIZON, Position, StreamOffset, at_time, format_time, parse_time
-from kinesis_source.shard_plan import STALE_SECONDS, ShardPlan, ShardPlanner, ShardView
+from kinesis_source.shard_plan import STALE_SECONDS, ShardPlanner, ShardView
 from kinesis_source.shards import ShardCursor
 from kinesis_source.slices import Limits
 
@@ -105,7 +105,8 @@ class Planner:
             active = {s: p for s, p in active.items() if s in goal.shards and not p.covers(goal.shards[s])}
         if not active:
             return self._offset(reached, dict(reached.shards), None)
-        suspects = self._watch.suspects(active, self._clear.shards)
+        known = dict(self._clear.shards)
+        suspects = self._watch.suspects(active, known)
         self._look_ahead(active, suspects, limits)
         if lost := self._expired(reached, suspects):
             return lost
@@ -115,10 +116,13 @@ class Planner:
         empty = goal is not None and any(goal.shards[shard] == TRIM_HORIZON for shard in active)
         if goal is not None and span.at_now and not limits.by_volume and not empty:
             # The goal was the tip a while ago; nothing has to be asked to end there.
-            known = parse_time(goal.through) if goal.through else None
-            plans = {shard: ShardPlan(goal.shards[shard], ShardView(goal.shards[shard]), known) for shard in active}
+            plans = {shard: self._shards.pinned(goal.shards[shard]) for shard in active}
         else:
             plans = self._each(active, lambda s: self._shards.plan(s, active[s], views[s], span))
+        if self._watch.suspects(active, known).keys() - suspects.keys():
+            # The server's clock is further than it was thought to be before it was asked: after a machine's sleep, say.
+            self._views, self._clear.shards = {}, known
+            return self._next(reached, limits)
         gaps = [plan.gap for plan in plans.values() if plan.gap is not None]
         self._views |= {shard: plan.view for shard, plan in plans.items()}
         self._clear.planned(plans)
