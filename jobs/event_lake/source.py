@@ -40,6 +40,10 @@ def kinesis_options(source: Source, parallelism: int) -> dict[str, str]:
         "bytesPerSecond": str(source.bytes_per_second.count),
         "taskMemoryMB": str(source.task_memory.count / 1024**2),
     }
+    if source.max_records:
+        options["maxRecordsPerBatch"] = str(source.max_records)
+    if source.max_bytes.count:
+        options["maxBytesPerBatch"] = str(source.max_bytes.count)
     if source.region:
         options["region"] = source.region
     named = {

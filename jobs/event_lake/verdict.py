@@ -3,6 +3,7 @@
 The problems are a contract: people filter the quarantine table by them. Of several problems a record has, the first
 in this order is its `problem`.
 
+gap                         no record at all: the source says that records were lost for good; the detail says which
 empty                       zero bytes
 compressed_corrupt          gzip or zstd that is cut short, damaged, or followed by something else
 unpacked_too_large          gzip or zstd that unpacks to more than is allowed (see event_lake.compressed)
@@ -108,6 +109,11 @@ def _judge_json(event: Any, data: bytes, arrived_micros: int) -> Verdict:
         problem = _created_problem(created, micros, arrived_micros)
     code, _, detail = problem.partition(": ")
     return Verdict(code, _shortened(detail), _readable(uuid), _readable(name))
+
+
+def lost(what: str | None) -> Verdict:
+    """The verdict on a row that the source hands on in place of records that are gone; `what` in full."""
+    return Verdict("gap", what or "records are gone")
 
 
 def _good(uuid: str, name: str, micros: int) -> Verdict:

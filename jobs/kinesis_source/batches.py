@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from kinesis_source import aggregation
 from kinesis_source.aggregation import Aggregate
+from kinesis_source.gap import SUB_SEQUENCE_NUMBER, Gap
 
 UTC_MICROS = pa.timestamp("us", tz="UTC")
 
@@ -62,6 +63,23 @@ def to_arrow(records: list[Record], stream: str, shard_id: str) -> Iterator[pa.R
             )
             columns = [data, keys, sequences, pa.repeat(pa.scalar(0, pa.int64()), len(part)), _micros(part)]
             yield _batch(columns, stream, shard_id)
+
+
+def gaps_to_arrow(gaps: list[Gap], stream: str) -> pa.RecordBatch:
+    """Gaps as rows among the records, see `gap`."""
+    count = len(gaps)
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.nulls(count, pa.binary()),
+            pa.repeat(pa.scalar(stream, pa.string()), count),
+            pa.array([gap.shard_id for gap in gaps], pa.string()),
+            pa.array([gap.what for gap in gaps], pa.string()),
+            pa.array([gap.sequence for gap in gaps], pa.string()),
+            pa.repeat(pa.scalar(SUB_SEQUENCE_NUMBER, pa.int64()), count),
+            pa.array([round(gap.arrived * 1000) * 1000 for gap in gaps], UTC_MICROS),
+        ],
+        schema=ARROW_SCHEMA,
+    )
 
 
 def _parts(records: list[Record]) -> Iterator[list[Record]]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from kinesis_source.batches import Record, to_arrow
+from kinesis_source.batches import Record, gaps_to_arrow, to_arrow
 from kinesis_source.memory import MemoryBudget, Share, share_one_heap
 from kinesis_source.options import Options
 
@@ -92,6 +92,9 @@ class Crew:
                     break
                 records, wait = turn.shard.next_page(share.admits)
                 due = time.monotonic() + wait
+                if turn.shard.gap is not None and self._take_room():
+                    self._out.put(gaps_to_arrow([turn.shard.gap], self._stream))
+                    turn.shard.gap = None
                 self._hand_on(records, turn.shard.range.shard_id, share)
                 self._give_back(turn.shard, due)
             self._out.put(_Done())

@@ -16,16 +16,24 @@ import pyarrow as pa
 from kinesis_source.batches import Record, size_of
 from kinesis_source.client import AnswerTooLarge, KinesisClient, PassingFault, wait_before_retry
 from kinesis_source.crew import Crew
-from kinesis_source.errors import DataLossError, UnavailableError
+from kinesis_source.errors import StreamError, UnavailableError
+from kinesis_source.gap import Gap
 from kinesis_source.options import Options
 from kinesis_source.pace import Pace, PageSize, Streak
-from kinesis_source.position import END, Position
+from kinesis_source.position import END, Position, format_time
 from kinesis_source.shards import Page, ShardCursor
 
 log = logging.getLogger(__name__)
 
 # A shard allows 5 GetRecords calls a second (AWS quotas); after an empty answer there is no hurry.
 EMPTY_PAGE_PAUSE_SECONDS = 0.2
+
+
+# What AWS says of a shard that retention has passed, and of a position in a stream that was made anew.
+GONE = ("ResourceNotFoundException", "InvalidArgumentException")
+
+# Empty answers at the tip, one after the other, that prove that a planned end is not there.
+ANSWERS_AT_TIP = 3
 
 
 @dataclass(frozen=True)
@@ -43,13 +51,14 @@ class RangeReader:
     def __init__(self, client: KinesisClient, shard_range: ShardRange, options: Options) -> None:
         self.range = shard_range
         self.finished = False
-        self._client = client
+        self.gap: Gap | None = None  # what is missing; comes before the records of the same answer
+        self._client, self._options = client, options
         self._cursor = ShardCursor(client, shard_range.shard_id, shard_range.start)
-        self._fail_on_data_loss = options.fail_on_data_loss
         self._retry_seconds = options.retry_seconds
         self._pace = Pace(options.calls_per_second, options.bytes_per_second)
         self._pages = PageSize(options.stream, options.calls_per_second, options.bytes_per_second)
-        self._seen_any = False
+        self._last_seen: str | None = None
+        self._answers_at_tip = 0
         self._behind: int | None = None
         self._faults = Streak()
         self._empty = Streak()
@@ -79,11 +88,19 @@ class RangeReader:
                 what = f"reading shard {self.range.shard_id}"
                 raise self._client.gave_up(what, self._faults.length, fault) from fault
             return [], wait
+        except StreamError as error:
+            if error.code not in GONE:
+                raise
+            self._lost(f"AWS no longer knows this shard or position ({error})")
+            self.finished = True
+            return [], 0.0
         self._faults.end()
         if page.records:
             self._empty.end()
         records = self._within_range(page)
-        if not self.finished and not page.records:
+        if page.records:
+            self._last_seen, self._answers_at_tip = page.records[-1]["SequenceNumber"], 0
+        elif not self.finished:
             self._check_progress(page, time.monotonic() - began + EMPTY_PAGE_PAUSE_SECONDS)
         return records, max(self._pace.wait(), 0.0 if page.records else EMPTY_PAGE_PAUSE_SECONDS)
 
@@ -103,67 +120,82 @@ class RangeReader:
 
     def _within_range(self, page: Page) -> list[Record]:
         records, end = page.records, self.range.end
-        if records and not self._seen_any:
+        if records and self._last_seen is None:
             self._check_start(records[0])
-            self._seen_any = True
         if end == END:
             self.finished = page.at_end
+            if page.at_end and not records and self._last_seen is None and self.range.start.kind == "at":
+                self._lost(
+                    f"the record {self.range.start.value}, where reading was to go on, and all behind it are gone"
+                )
             return records
         goal = end.sequence
         if records and goal is not None and int(records[-1]["SequenceNumber"]) >= goal:
             self.finished = True
+            self._check_end(next(record for record in records if int(record["SequenceNumber"]) >= goal))
             return [record for record in records if not _is_behind(end, int(record["SequenceNumber"]))]
         return records
 
     def _check_start(self, first: Record) -> None:
         start = self.range.start
         if start.kind == "at" and int(first["SequenceNumber"]) != start.sequence:
+            self._lost(f"the record {start.value}, where reading was to go on, is gone; {_oldest_left(first)}", first)
+
+    def _check_end(self, found: Record) -> None:
+        """The record that a planned end names was there when it was planned."""
+        if int(found["SequenceNumber"]) != self.range.end.sequence and self.gap is None:
             self._lost(
-                f"the record {start.value}, where reading was to go on, is gone; the oldest left is "
-                f"{first['SequenceNumber']}, arrived {first['ApproximateArrivalTimestamp']} (Unix seconds)"
+                f"the record {self.range.end.value}, where reading was to end, is gone; {_oldest_left(found)}", found
             )
 
     def _check_progress(self, page: Page, seconds: float) -> None:
         """After an empty answer: they are usual on the way to the next record, but not without end."""
+        self._answers_at_tip = self._answers_at_tip + 1 if page.at_tip else 0
         if page.at_end:
             self._lost(f"the shard ended before the planned end {self.range.end} was reached")
             self.finished = True
-        elif page.at_tip and self.range.start.kind == "time" and not self._seen_any:
+        elif page.at_tip and self.range.start.kind == "time" and self._last_seen is None:
             self.finished = True  # nothing has arrived since then
+        elif self._answers_at_tip >= ANSWERS_AT_TIP:
+            self._lost(f"the shard's tip was reached before the planned end {self.range.end}")
+            self.finished = True
         elif self._came_closer(page):
             self._empty.end()
         else:
             self._empty.extend(seconds)
             if self._empty.seconds > self._retry_seconds:
-                self._give_up(page)
+                raise self._no_progress(page)
 
     def _came_closer(self, page: Page) -> bool:
         """Whether AWS has got further through a stretch without records."""
         before, self._behind = self._behind, page.behind_millis
         return before is not None and page.behind_millis is not None and 0 < page.behind_millis < before
 
-    def _give_up(self, page: Page) -> None:
-        if not page.at_tip:
-            raise UnavailableError(
-                f"shard {self.range.shard_id} gave {self._empty.length} empty answers in {self._empty.seconds:.0f} s, "
-                f"though there is more in it ({page.behind_millis} ms behind its tip). Nothing is lost: start the "
-                "query again and it goes on from its checkpoint; if it happens again, retrySeconds is too low."
-            )
-        self._lost(f"the planned end {self.range.end} is not there: the shard has nothing behind {self._reached()}")
-        self.finished = True
-
-    def _reached(self) -> str:
-        return "the start" if not self._seen_any else "the last record read"
-
-    def _lost(self, what: str) -> None:
-        message = (
-            f"DATA LOSS in shard {self.range.shard_id}, reading from {self.range.start} to {self.range.end}: {what}. "
-            "Retention has passed these records, or the stream was made anew. To go on without them set "
-            "failOnDataLoss to false; to keep it from happening again lengthen the stream's retention."
+    def _no_progress(self, page: Page) -> UnavailableError:
+        return UnavailableError(
+            f"shard {self.range.shard_id} of stream {self._options.stream} gave {self._empty.length} empty answers in "
+            f"{self._empty.seconds:.0f} s, though there is more in it ({page.behind_millis} ms behind its tip). "
+            "Nothing is lost: start the query again and it goes on from its checkpoint; if it happens again, "
+            "retrySeconds is too low."
         )
-        if self._fail_on_data_loss:
-            raise DataLossError(message)
-        log.error(message)
+
+    def _lost(self, what: str, first: Record | None = None) -> None:
+        """Something of the range is gone; `first` is the first record behind that."""
+        start, shard = self.range.start, self.range.shard_id
+        arrived = self._client.clock.now() if first is None else float(first["ApproximateArrivalTimestamp"])
+        sequence = self._last_seen or (start.value if start.sequence is not None else None)
+        if sequence is None and first is not None:
+            sequence = first["SequenceNumber"]
+        what = f"reading from {start} to {self.range.end}: {what}"
+        self.gap = Gap.of(self._options.stream_name, shard, sequence, arrived, what)
+        if self._options.fail_on_data_loss:
+            raise self.gap.error()
+        log.error("%s", self.gap.what)
+
+
+def _oldest_left(record: Record) -> str:
+    arrived = format_time(float(record["ApproximateArrivalTimestamp"]))
+    return f"the oldest left is {record['SequenceNumber']}, arrived {arrived}"
 
 
 def _is_behind(end: Position, sequence: int) -> bool:

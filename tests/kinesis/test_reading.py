@@ -240,7 +240,7 @@ def test_records_that_are_gone_together_with_the_planned_end_are_a_loss(
     options = query(retrySeconds="1").options
     ranges = ranges_to_the_tip(options)
     server.trim("events")
-    with pytest.raises(DataLossError, match="the planned end after:"):
+    with pytest.raises(DataLossError, match="before the planned end after:"):
         list(read_ranges(ranges, Options.parse(options)))
 
 
