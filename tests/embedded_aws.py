@@ -141,7 +141,7 @@ def _server_environment(port: int, folder: Path) -> dict[str, str]:
     return inherited | {
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
-        "SERVICES": "kinesis,s3",
+        "SERVICES": "kinesis,s3,sts",
         "IOT_MTLS_ENABLED": "0",  # else it listens on 0.0.0.0:8883 too
         "SFTP_ENABLED": "0",
         "USE_SSL": "0",

@@ -23,6 +23,8 @@ class Delivered:
     data: bytes
     partition_key: str
     arrived_at: float  # Unix seconds
+    sub_sequence_number: int = 0
+    lost: str | None = None  # of a gap row: what is lost
 
 
 @dataclass
@@ -101,10 +103,14 @@ class KinesisQuery:
 
 
 def _delivered(row: dict[str, Any]) -> Delivered:
+    gap = row["data"] is None
+    assert gap == (row["subSequenceNumber"] == -1)
     return Delivered(
         row["shardId"],
         row["sequenceNumber"],
-        row["data"],
+        row["data"] or b"",
         row["partitionKey"],
         row["approximateArrivalTimestamp"].timestamp(),
+        row["subSequenceNumber"],
+        row["partitionKey"] if gap else None,
     )

@@ -6,6 +6,7 @@ good, and the problem codes, are the contract of `jobs/event_lake/parse.py`.
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -47,6 +48,17 @@ def _nested(depth: int) -> bytes:
 def _renamed(field: str, other: str) -> Callable[[Event], bytes]:
     return lambda event: orjson.dumps({other if name == field else name: value for name, value in event.items()})
 
+
+# Compressed, and broken in that or beneath it.
+PACKED: tuple[tuple[str, Callable[[Event], bytes]], ...] = (
+    ("empty", lambda event: gzip.compress(b"")),
+    ("compressed_corrupt", lambda event: gzip.compress(orjson.dumps(dict(event)), mtime=0)[:-1]),
+    ("compressed_corrupt", lambda event: gzip.compress(orjson.dumps(dict(event)), mtime=0) + b"\n"),
+    ("compressed_corrupt", lambda event: b"\x28\xb5\x2f\xfd" + orjson.dumps(dict(event))),
+    ("unpacked_too_large", lambda event: gzip.compress(b" " * 2_000_000, mtime=0)),
+    ("not_json", lambda event: gzip.compress(gzip.compress(orjson.dumps(dict(event)), mtime=0))),
+    ("event_uuid_missing", lambda event: gzip.compress(b"{}")),
+)
 
 BROKEN: tuple[tuple[str, Callable[[Event], bytes]], ...] = (
     ("empty", lambda event: b""),

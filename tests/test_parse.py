@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 from chispa.dataframe_comparer import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from event_lake.parse import parse
 from event_lake.schema import PARSED_RECORD
-from odd_events import BROKEN, UNUSUAL, UNUSUAL_UUIDS
+from odd_events import BROKEN, PACKED, UNUSUAL, UNUSUAL_UUIDS
 from records import ARRIVED, event, event_bytes, parsed_frame, raw_frame, raw_record, raw_records, rows
 
 PROBLEMS = {
     "empty",
+    "compressed_corrupt",
+    "unpacked_too_large",
     "not_json",
     "not_an_object",
     "repeated_key",
@@ -75,8 +79,8 @@ def test_a_good_event_gets_its_columns_in_the_order_of_the_schema(spark: SparkSe
 
 
 def test_every_broken_kind_comes_out_with_its_code(spark: SparkSession) -> None:
-    found = parsed(spark, *[build(event()) for _, build in BROKEN])
-    assert [row["problem"] for row in found] == [problem for problem, _ in BROKEN]
+    found = parsed(spark, *[build(event()) for _, build in (*BROKEN, *PACKED)])
+    assert [row["problem"] for row in found] == [problem for problem, _ in (*BROKEN, *PACKED)]
     assert {row["problem"] for row in found} == PROBLEMS
     for row in found:
         assert row["detail"]
@@ -87,6 +91,20 @@ def test_unusual_events_are_good(spark: SparkSession) -> None:
     found = parsed(spark, *[build(event()) for build in UNUSUAL])
     assert {row["problem"] for row in found} == {None}
     assert {row["event_uuid"] for row in found} == {"1234567890"}
+
+
+def test_a_good_event_comes_out_unpacked_and_a_bad_record_as_it_came(spark: SparkSession) -> None:
+    good, bad = event_bytes(title="Übung"), event_bytes(event_name="")
+    came = [good, gzip.compress(good), pa.compress(good, codec="zstd", asbytes=True), gzip.compress(bad), b"", None]
+    found = rows(parsed_frame(spark, raw_records(came)))
+    assert [row["data"] for row in found] == [good, good, good, *came[3:]]
+    assert [row["problem"] for row in found] == [None, None, None, "event_type_invalid", "empty", "empty"]
+
+
+def test_what_a_record_may_unpack_to_can_be_set(spark: SparkSession) -> None:
+    raw = raw_frame(spark, raw_records([gzip.compress(event_bytes(title="x" * 1000))]))
+    assert [row["problem"] for row in rows(parse(raw, 1000))] == ["unpacked_too_large"]
+    assert [row["problem"] for row in rows(parse(raw, 2000))] == [None]
 
 
 def test_unusual_uuids_are_kept_to_the_letter(spark: SparkSession) -> None:
@@ -121,6 +139,14 @@ def test_what_a_source_lacks_stays_null_and_does_not_matter(spark: SparkSession)
 def test_a_record_without_data_is_empty_and_its_data_stays_null(spark: SparkSession) -> None:
     (found,) = parsed(spark, None)
     assert (found["problem"], found["data"]) == ("empty", None)
+
+
+def test_a_row_that_stands_for_lost_records_is_a_gap_and_says_which(spark: SparkSession) -> None:
+    what = "DATA LOSS in shard shardId-000000000000 of stream events: " + "what is gone " * 40
+    lost = raw_record(data=None, subSequenceNumber=-1, partitionKey=what)
+    gap, good = rows(parsed_frame(spark, [lost, raw_record()]))
+    assert (gap["problem"], gap["detail"], gap["data"]) == ("gap", what, None)
+    assert good["problem"] is None
 
 
 def test_a_record_without_arrival_is_kept_with_a_problem(spark: SparkSession) -> None:

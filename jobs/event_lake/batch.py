@@ -68,7 +68,8 @@ class BatchWriter:
         finally:
             judged.release()
         self.totals += counts
-        log.info("%s batch=%d seconds=%.1f", counts, batch_id, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        log.info("%s batch=%d seconds=%.1f lag_seconds=%.1f", counts, batch_id, seconds, mark.lag_seconds)
 
     def _planned(self, batch_id: int) -> tuple[BatchMark, datetime]:
         """What names the micro-batch, and its clock: both as Spark has logged them, so the same in a replay."""

@@ -37,14 +37,24 @@ class Source:
     stream: str = ""
     region: str = ""
     endpoint_url: str = ""
+    role_arn: str = ""
+    role_session_name: str = ""
+    external_id: str = ""
+    sts_endpoint_url: str = ""
     starting_position: str = "trim_horizon"
     fail_on_data_loss: bool = True
     slice: timedelta = timedelta(minutes=10)
+    max_records: int = 0
+    max_bytes: Bytes = Bytes(0)
     hold_back: timedelta = timedelta(milliseconds=200)
     tasks: int = 0
     connections_per_task: int = 8
     retry_for: timedelta = timedelta(minutes=2)
+    calls_per_second: int = 5
+    bytes_per_second: Bytes = Bytes(2 * 1024 * 1024)
+    task_memory: Bytes = Bytes(64 * 1024 * 1024)
     path: str = ""
+    most_unpacked: Bytes = Bytes(64 * 1024 * 1024)
 
 
 @dataclass(frozen=True)
@@ -240,8 +250,19 @@ def _check_source(source: Source) -> None:
             ) from None
     if source.tasks < 0:
         raise ConfigError(f"source.tasks is {source.tasks}; expected 0 (one for each core) or more")
+    if source.max_records < 0:
+        raise ConfigError(f"source.max_records is {source.max_records}; expected 0 (no bound) or more")
     if source.connections_per_task < 1:
         raise ConfigError(f"source.connections_per_task is {source.connections_per_task}; expected at least 1")
+    if source.calls_per_second < 1:
+        raise ConfigError(f"source.calls_per_second is {source.calls_per_second}; expected at least 1")
+    for key, size, least in (
+        ("source.bytes_per_second", source.bytes_per_second, Bytes(1024)),
+        ("source.task_memory", source.task_memory, Bytes(1024 * 1024)),
+        ("source.most_unpacked", source.most_unpacked, Bytes(1024)),
+    ):
+        if size.count < least.count:
+            raise ConfigError(f"{key} is {size.count} bytes; expected at least {least.count}")
 
 
 def _check_paths(config: Config) -> None:

@@ -37,7 +37,7 @@ def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up:
     writer = BatchWriter(spark, checkpoint, engine, sink)
 
     raw = raw_records(spark, config, goal)
-    parsed = parse(raw)
+    parsed = parse(raw, config.source.most_unpacked.count)
     query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
 
     supervise(query, writer, stop, lambda: goal is not None and _covers(checkpoint, goal))

@@ -36,11 +36,24 @@ def kinesis_options(source: Source, parallelism: int) -> dict[str, str]:
         "tasks": str(source.tasks or parallelism),
         "connectionsPerTask": str(source.connections_per_task),
         "retrySeconds": str(source.retry_for.total_seconds()),
+        "callsPerSecond": str(source.calls_per_second),
+        "bytesPerSecond": str(source.bytes_per_second.count),
+        "taskMemoryMB": str(source.task_memory.count / 1024**2),
     }
+    if source.max_records:
+        options["maxRecordsPerBatch"] = str(source.max_records)
+    if source.max_bytes.count:
+        options["maxBytesPerBatch"] = str(source.max_bytes.count)
     if source.region:
         options["region"] = source.region
-    if source.endpoint_url:
-        options["endpointUrl"] = source.endpoint_url
+    named = {
+        "endpointUrl": source.endpoint_url,
+        "roleArn": source.role_arn,
+        "roleSessionName": source.role_session_name,
+        "externalId": source.external_id,
+        "stsEndpointUrl": source.sts_endpoint_url,
+    }
+    options |= {name: value for name, value in named.items() if value}
     return options
 
 

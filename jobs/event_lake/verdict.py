@@ -3,7 +3,10 @@
 The problems are a contract: people filter the quarantine table by them. Of several problems a record has, the first
 in this order is its `problem`.
 
+gap                         no record at all: the source says that records were lost for good; the detail says which
 empty                       zero bytes
+compressed_corrupt          gzip or zstd that is cut short, damaged, or followed by something else
+unpacked_too_large          gzip or zstd that unpacks to more than is allowed (see event_lake.compressed)
 not_json                    not strict JSON (RFC 8259, UTF-8, nothing after the value) as orjson accepts it
 not_an_object               JSON, but no object
 repeated_key                event_uuid, event_name or created_at given twice with different values
@@ -27,6 +30,8 @@ from decimal import MAX_EMAX, MIN_EMIN, ROUND_FLOOR, Context, Decimal
 from typing import Any, NamedTuple
 
 import orjson
+
+from event_lake.compressed import MOST_UNPACKED, NotUnpacked, is_compressed, unpack
 
 LONGEST_UUID = 256
 LONGEST_DETAIL = 200
@@ -55,16 +60,41 @@ class Verdict(NamedTuple):
     event_subtype: str | None = None
     created_at: int | None = None  # Unix seconds, floor
     created_micros: int | None = None  # Unix microseconds, floor
+    unpacked: bytes | None = None  # the JSON of a good event that came compressed
 
 
-def judge(data: bytes, arrived_micros: int) -> Verdict:
-    """Reads one record that arrived at `arrived_micros` (Unix microseconds). Never raises."""
+def judge(data: bytes, arrived_micros: int, most_unpacked: int = MOST_UNPACKED) -> Verdict:
+    """Reads one record that arrived at `arrived_micros` (Unix microseconds). Never raises.
+
+    Only what is no JSON is looked at for being compressed, so that JSON pays nothing for it.
+    """
     if not data:
         return Verdict("empty", "the record has zero bytes")
     try:
         event = orjson.loads(data)
     except orjson.JSONDecodeError as error:
+        if is_compressed(data):
+            return _judge_compressed(data, arrived_micros, most_unpacked)
         return Verdict("not_json", _shortened(str(error)))
+    return _judge_json(event, data, arrived_micros)
+
+
+def _judge_compressed(data: bytes, arrived_micros: int, most_unpacked: int) -> Verdict:
+    try:
+        content = unpack(data, most_unpacked)
+    except NotUnpacked as error:
+        return Verdict(error.problem, _shortened(error.detail))
+    if not content:
+        return Verdict("empty", "the record unpacks to zero bytes")
+    try:
+        event = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        return Verdict("not_json", _shortened(f"unpacked: {error}"))
+    verdict = _judge_json(event, content, arrived_micros)
+    return verdict if verdict.problem else verdict._replace(unpacked=content)
+
+
+def _judge_json(event: Any, data: bytes, arrived_micros: int) -> Verdict:
     if not isinstance(event, dict):
         return Verdict("not_an_object", f"the JSON is {_kind(event)}")
 
@@ -79,6 +109,11 @@ def judge(data: bytes, arrived_micros: int) -> Verdict:
         problem = _created_problem(created, micros, arrived_micros)
     code, _, detail = problem.partition(": ")
     return Verdict(code, _shortened(detail), _readable(uuid), _readable(name))
+
+
+def lost(what: str | None) -> Verdict:
+    """The verdict on a row that the source hands on in place of records that are gone; `what` in full."""
+    return Verdict("gap", what or "records are gone")
 
 
 def _good(uuid: str, name: str, micros: int) -> Verdict:

@@ -2,16 +2,19 @@
 
 Spark's own offset log holds, for every shard, the exact position where each micro-batch ends; a replay reads the same
 records, and there is no side metadata to lose. `source` is what Spark calls; `planner` decides in the driver where a
-micro-batch ends; `reader` reads it in the executors; `position` is what stands in the offset log; `shards` and
-`client` are Kinesis' HTTP API; `options` and `errors` are what a user meets. Imports nothing from event_lake.
+micro-batch ends, by `first_start`, `slices` (how much), `shard_plan` (one shard), `loss`, `lineage`, `clear` and `lag`
+(all of them), `tip`; `reader` reads it in the executors, by a `crew` of threads that keep to a `pace` and to `memory`;
+`batches` makes Arrow of it, `aggregation` unpacks the KPL's records; `position` is what stands in the offset log and
+`gap` what is missing; `shards` and `client` are Kinesis' HTTP API, `credentials` and `signing` who calls it, `clock`
+its time; `options` and `errors` are what a user meets. Imports nothing from event_lake.
 """
 
 from kinesis_source.client import KinesisClient
 from kinesis_source.errors import DataLossError, KinesisSourceError, OptionError, StreamError, UnavailableError
 from kinesis_source.options import Options
-from kinesis_source.planner import Planner
 from kinesis_source.position import Position, StreamOffset
 from kinesis_source.source import SCHEMA, KinesisDataSource
+from kinesis_source.tip import find_tip
 
 __all__ = [
     "SCHEMA",
@@ -33,4 +36,4 @@ def tip(options: dict[str, str]) -> StreamOffset:
     `options` are those of the reader. Raises the errors of `kinesis_source.errors`.
     """
     parsed = Options.parse(options)
-    return Planner(KinesisClient(parsed), parsed).tip()
+    return find_tip(KinesisClient(parsed), parsed)

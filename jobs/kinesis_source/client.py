@@ -1,38 +1,43 @@
 """Signed calls to the Kinesis HTTP API.
 
-botocore finds credentials, region and endpoint and signs; urllib3 keeps the connections; orjson reads the answers.
+botocore finds credentials, region and endpoint; urllib3 keeps the connections; orjson reads the answers.
 boto3's own GetRecords parsing costs about 30 µs a record, this path a few: that is the whole reason for its being.
 """
 
 from __future__ import annotations
 
-import email.utils
 import os
 import random
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import botocore.auth
-import botocore.awsrequest
 import botocore.exceptions
 import botocore.session
 import orjson
 import urllib3
 
+from kinesis_source.clock import ServerClock
+from kinesis_source.credentials import Frozen, find_credentials, hidden
 from kinesis_source.errors import OptionError, StreamError, UnavailableError
 from kinesis_source.options import Options
+from kinesis_source.signing import Signer
 
 JSON_TYPE = "application/x-amz-json-1.1"
 
 # Answers that another try may change; everything else that AWS refuses stays refused.
 THROTTLES = frozenset({"ProvisionedThroughputExceededException", "LimitExceededException", "KMSThrottlingException"})
 PASSING = frozenset({"InternalFailure", "InternalServerError", "ServiceUnavailable", "RequestTimeout", "SlowDown"})
+STS_PASSING = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceeded", "IDPCommunicationError"})
 EXPIRED_ITERATOR = "ExpiredIteratorException"
 
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 3.0
+
+# 10 MiB of records in base64, and what JSON adds to 10,000 of them (API reference, GetRecords): for answers that do not
+# say how long they are.
+LARGEST_ANSWER = 17 * 1024 * 1024
+PIECE_BYTES = 256 * 1024
 
 T = TypeVar("T")
 
@@ -45,49 +50,17 @@ class PassingFault(Exception):
         self.code = code
 
 
+class AnswerTooLarge(Exception):
+    """An answer that there is no room for; nothing of it was read."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"{size} bytes")
+        self.size = size
+
+
 def wait_before_retry(tries: int) -> float:
     """Seconds to wait after `tries` failures in a row: exponential, capped, fully jittered."""
     return random.uniform(0.5, 1.0) * min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(tries - 1, 10))
-
-
-class ServerClock:
-    """A time that is never later than the server's own, from the `Date` headers of its answers.
-
-    AWS refuses an AT_TIMESTAMP in the future, and a driver's clock may be minutes off. A header counts whole
-    seconds, rounded down, so each answer proves "the server's clock is at least this"; the proof that is furthest
-    ahead, carried on by the monotonic clock, comes within the network's delay of the truth after a few answers.
-    Only answers of the last two spans count, so a server clock that is set back is followed.
-    """
-
-    SPAN_SECONDS = 300.0
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._started = time.monotonic()
-        self._lead: float | None = None
-        self._former_lead: float | None = None
-
-    def saw(self, date_header: str | None) -> None:
-        """Takes the Date header of an answer that has just come in; the driver's own clock stands in for none."""
-        now = time.monotonic()
-        try:
-            date = email.utils.parsedate_to_datetime(date_header).timestamp() if date_header else time.time()
-        except ValueError:
-            date = time.time()
-        with self._lock:
-            if now - self._started > self.SPAN_SECONDS:
-                self._former_lead, self._lead, self._started = self._lead, None, now
-            self._lead = max(date - now, self._lead if self._lead is not None else float("-inf"))
-
-    def now(self) -> float:
-        """Unix seconds; asks for at least one answer before it."""
-        leads = [lead for lead in (self._lead, self._former_lead) if lead is not None]
-        return max(leads) + time.monotonic() if leads else time.time()
-
-    def forget(self) -> None:
-        """Drops what was learnt: the server says that its clock is behind it."""
-        with self._lock:
-            self._lead = self._former_lead = None
 
 
 class KinesisClient:
@@ -96,6 +69,8 @@ class KinesisClient:
     def __init__(self, options: Options) -> None:
         self._options = options
         self.stream_field = options.stream_field
+        # Another account's stream is allowed by its ARN only, in every call; a name stands beside no token or iterator.
+        self.arn_field = {name: value for name, value in options.stream_field.items() if name == "StreamARN"}
         self.clock = ServerClock()
         session = botocore.session.get_session()
         region = options.region or _region_of(options.stream) or session.get_config_variable("region")
@@ -103,17 +78,13 @@ class KinesisClient:
         if not region:
             raise OptionError("no AWS region: set the option region, AWS_REGION or a profile with one")
         self._region = str(region)
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise OptionError(
-                "no AWS credentials: boto3's chain (environment, profile, role) found none for reading "
-                f"stream {options.stream}"
-            )
-        self._credentials = credentials
+        self._credentials = find_credentials(session, options, self._region)
         self._url = (options.endpoint_url or _endpoint(session, self._region)).rstrip("/") + "/"
-        self._pool = urllib3.PoolManager(
-            maxsize=64, retries=False, timeout=urllib3.Timeout(connect=5.0, read=30.0), cert_reqs="CERT_REQUIRED"
-        )
+        self._signer = Signer(self._url, "kinesis", self._region)
+        # A try may take as long as all tries together, within what is sensible for one.
+        self._answer_seconds = min(60.0, max(5.0, options.retry_seconds))
+        timeout = urllib3.Timeout(connect=5.0, read=min(30.0, self._answer_seconds))
+        self._pool = urllib3.PoolManager(maxsize=64, retries=False, timeout=timeout, cert_reqs="CERT_REQUIRED")
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """One call, tried again on passing faults for the configured time.
@@ -143,44 +114,82 @@ class KinesisClient:
             "If this is throttling, other consumers use up the shard's 5 calls/s or 2 MB/s, or retrySeconds is too low."
         )
 
-    def call_once(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """One call, one try. Raises PassingFault or StreamError."""
+    def call_once(
+        self, operation: str, request: dict[str, Any], admits: Callable[[int], bool] | None = None
+    ) -> dict[str, Any]:
+        """One call, one try. Raises PassingFault or StreamError, and AnswerTooLarge where `admits` refuses its size."""
         body = orjson.dumps(request)
+        headers, keys = self._signed(operation, body)
         try:
-            answer = self._pool.request("POST", self._url, body=body, headers=self._signed(operation, body))
+            answer = self._pool.request("POST", self._url, body=body, headers=headers, preload_content=False)
+            try:
+                self.clock.saw(answer.headers.get("Date"))
+                content = self._received(answer, admits)
+            finally:
+                answer.close()  # what was read to its end is back in the pool by now
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise PassingFault("ConnectionError", f"{type(error).__name__}: {error}") from error
-        self.clock.saw(answer.headers.get("Date"))
-        if answer.status == 200:
-            try:
-                content: dict[str, Any] = orjson.loads(answer.data) if answer.data else {}
-                return content
-            except orjson.JSONDecodeError as error:
-                raise PassingFault("BadAnswer", f"{len(answer.data)} bytes that are not JSON") from error
-        raise self._refusal(operation, answer)
-
-    def _refusal(self, operation: str, answer: urllib3.BaseHTTPResponse) -> Exception:
+        if answer.status != 200:
+            raise self._refusal(operation, answer, content, keys)
         try:
-            content = orjson.loads(answer.data)
+            parsed: dict[str, Any] = orjson.loads(content) if content else {}
+        except orjson.JSONDecodeError as error:
+            raise PassingFault("BadAnswer", f"{len(content)} bytes that are not JSON") from error
+        if not isinstance(parsed, dict):
+            raise PassingFault("BadAnswer", "JSON that is no object")
+        return parsed
+
+    def _received(self, answer: urllib3.BaseHTTPResponse, admits: Callable[[int], bool] | None) -> bytearray:
+        """The whole body, in bounded time: a server that sends a byte now and then is no better than a silent one."""
+        deadline = time.monotonic() + self._answer_seconds
+        length = int(answer.headers.get("Content-Length") or 0)
+        if admits is not None and not admits(length or LARGEST_ANSWER):
+            raise AnswerTooLarge(length or LARGEST_ANSWER)
+        content = bytearray()
+        read = getattr(answer, "read1", answer.read)  # urllib3 1 has only the latter, which waits for the whole piece
+        while piece := read(PIECE_BYTES):
+            content += piece
+            if time.monotonic() > deadline:
+                raise PassingFault("SlowAnswer", f"{len(content)} of {length} bytes in {self._answer_seconds:g} s")
+        if len(content) < length:
+            raise PassingFault("TruncatedAnswer", f"{len(content)} of {length} bytes")
+        return content
+
+    def _refusal(self, operation: str, answer: urllib3.BaseHTTPResponse, body: bytearray, keys: Frozen) -> Exception:
+        try:
+            content = orjson.loads(body)
         except orjson.JSONDecodeError:
-            content = {}
+            content = None
+        content = content if isinstance(content, dict) else {}
         code = str(content.get("__type") or answer.headers.get("x-amzn-ErrorType") or f"HTTP {answer.status}")
         code = code.rpartition("#")[2].partition(":")[0]
-        detail = str(content.get("message") or content.get("Message") or "no message")
+        detail = hidden(str(content.get("message") or content.get("Message") or "no message"), keys)
         if answer.status >= 500 or answer.status == 429 or code in THROTTLES or code in PASSING:
             return PassingFault(code, detail)
         return StreamError(code, f"{operation} on stream {self._options.stream} was refused with {code}: {detail}")
 
-    def _signed(self, operation: str, body: bytes) -> dict[str, str]:
-        request = botocore.awsrequest.AWSRequest(
-            method="POST",
-            url=self._url,
-            data=body,
-            headers={"Content-Type": JSON_TYPE, "X-Amz-Target": f"Kinesis_20131202.{operation}"},
+    def _signed(self, operation: str, body: bytes) -> tuple[dict[str, str], Frozen]:
+        """The headers of a request, and the keys that signed it."""
+        try:
+            keys = self._credentials.get_frozen_credentials()
+        except botocore.exceptions.ClientError as error:
+            raise self._no_keys(error) from None
+        except botocore.exceptions.BotoCoreError as error:
+            raise PassingFault("NoCredentials", f"{type(error).__name__}: {error}") from None
+        headers = {"content-type": JSON_TYPE, "x-amz-target": f"Kinesis_20131202.{operation}"}
+        return self._signer.headers(headers, body, keys), keys
+
+    def _no_keys(self, error: botocore.exceptions.ClientError) -> Exception:
+        """STS did not let the role be assumed."""
+        said, status = error.response.get("Error", {}), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        code = str(said.get("Code") or f"HTTP {status}")
+        if (status or 0) >= 500 or code in STS_PASSING:
+            return PassingFault(code, "from STS, while a role was assumed")
+        return StreamError(
+            code,
+            f"the role {self._options.role_arn} could not be assumed for reading stream {self._options.stream}: "
+            f"STS answered {code}. Check roleArn, the role's trust policy and its external id.",
         )
-        frozen = self._credentials.get_frozen_credentials()
-        botocore.auth.SigV4Auth(frozen, "kinesis", self._region).add_auth(request)
-        return dict(request.headers.items())
 
 
 def _region_of(stream: str) -> str | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kinesis_source.client import EXPIRED_ITERATOR, KinesisClient
+from kinesis_source.client import EXPIRED_ITERATOR, KinesisClient, PassingFault
 from kinesis_source.errors import StreamError
 from kinesis_source.position import Position, parse_time
 
@@ -36,7 +36,7 @@ def list_shards(client: KinesisClient) -> dict[str, Shard]:
         if not token:
             return found
         # AWS refuses a stream's name beside a token: the token names the stream.
-        request = {"NextToken": token}
+        request = {"NextToken": token, **client.arn_field}
 
 
 def _shard(entry: Mapping[str, Any]) -> Shard:
@@ -73,6 +73,7 @@ class Page:
     records: list[dict[str, Any]]
     at_tip: bool
     at_end: bool
+    behind_millis: int | None = None  # the tip's time less that of the last record, as AWS has it
 
 
 class ShardCursor:
@@ -84,27 +85,41 @@ class ShardCursor:
         self._resume = start
         self._iterator: str | None = None
 
-    def read_once(self, limit: int = MOST_RECORDS) -> Page:
-        """The next page, one try a call. Raises PassingFault and StreamError; a failed call can be made again."""
+    def read_once(self, limit: int = MOST_RECORDS, admits: Callable[[int], bool] | None = None) -> Page:
+        """The next page, one try a call; `admits` says whether there is room for an answer of so many bytes.
+
+        Raises PassingFault, StreamError and AnswerTooLarge; a failed call can be made again.
+        """
         if self._iterator is None:
             request = {**self._client.stream_field, "ShardId": self.shard_id, **_iterator_request(self._resume)}
-            self._iterator = self._client.call_once("GetShardIterator", request)["ShardIterator"]
+            self._iterator = _field(self._client.call_once("GetShardIterator", request), "ShardIterator", str)
         try:
-            answer = self._client.call_once("GetRecords", {"ShardIterator": self._iterator, "Limit": limit})
+            answer = self._client.call_once(
+                "GetRecords", {"ShardIterator": self._iterator, "Limit": limit, **self._client.arn_field}, admits
+            )
         except StreamError as error:
             if error.code != EXPIRED_ITERATOR:
                 raise
             self._iterator = None
             return Page([], at_tip=False, at_end=False)
-        records = answer["Records"]
+        records: list[dict[str, Any]] = _field(answer, "Records", list)
         if records:
             self._resume = Position("after", records[-1]["SequenceNumber"])
         self._iterator = answer.get("NextShardIterator")
-        return Page(records, at_tip=answer.get("MillisBehindLatest") == 0, at_end=self._iterator is None)
+        behind = answer.get("MillisBehindLatest")
+        return Page(records, at_tip=behind == 0, at_end=self._iterator is None, behind_millis=behind)
 
     def read(self, limit: int = MOST_RECORDS) -> Page:
         """The next page, with passing faults tried again for the configured time."""
         return self._client.retrying(lambda: self.read_once(limit), f"reading shard {self.shard_id}")
+
+
+def _field(answer: Mapping[str, Any], name: str, kind: type) -> Any:
+    """Something without which an answer is none."""
+    value = answer.get(name)
+    if not isinstance(value, kind):
+        raise PassingFault("BadAnswer", f"an answer without {name}")
+    return value
 
 
 def _iterator_request(position: Position) -> dict[str, Any]:
