@@ -24,7 +24,7 @@ from kinesis_query import Delivered, KinesisQuery
 from kinesis_server import KinesisServer
 from kinesis_source import tip
 
-EXAMPLES = int(os.environ.get("KINESIS_MODEL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("KINESIS_MODEL_EXAMPLES", "50"))
 MOST_SHARDS = 6
 RETENTION_HOURS = 24
 # Seconds since a record's arrival, uneven on purpose: slices end in the middle of a shard, time stamps go back.
