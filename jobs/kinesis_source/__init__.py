@@ -2,15 +2,23 @@
 
 Spark's own offset log holds, for every shard, the exact position where each micro-batch ends; a replay reads the same
 records, and there is no side metadata to lose. `source` is what Spark calls; `planner` decides in the driver where a
-micro-batch ends; `reader` reads it in the executors; `position` is what stands in the offset log; `shards` and
-`client` are Kinesis' HTTP API; `options` and `errors` are what a user meets. Imports nothing from event_lake.
+micro-batch ends; `bounds` and `batch` where a batch query begins and ends; `reader` reads it in the executors;
+`position` is what stands in the offset log; `shards` and `client` are Kinesis' HTTP API; `options` and `errors` are
+what a user meets. Imports nothing from event_lake.
 """
 
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from kinesis_source.batch import plan
+from kinesis_source.bounds import Bounds
 from kinesis_source.client import KinesisClient
 from kinesis_source.errors import DataLossError, KinesisSourceError, OptionError, StreamError, UnavailableError
 from kinesis_source.options import Options
 from kinesis_source.planner import Planner
 from kinesis_source.position import Position, StreamOffset
+from kinesis_source.reader import read_ranges
 from kinesis_source.source import SCHEMA, KinesisDataSource
 
 __all__ = [
@@ -23,6 +31,7 @@ __all__ = [
     "StreamError",
     "StreamOffset",
     "UnavailableError",
+    "read",
     "tip",
 ]
 
@@ -34,3 +43,13 @@ def tip(options: dict[str, str]) -> StreamOffset:
     """
     parsed = Options.parse(options)
     return Planner(KinesisClient(parsed), parsed).tip()
+
+
+def read(options: dict[str, str]) -> Iterator[pa.RecordBatch]:
+    """The records that ``spark.read`` would give for these options, in this process and without Spark.
+
+    Columns: `SCHEMA`; a shard's records come in order, shards interleaved. Raises the errors of
+    `kinesis_source.errors`.
+    """
+    bounds, parsed = Bounds.parse(options)
+    yield from read_ranges(plan(bounds, parsed), parsed)

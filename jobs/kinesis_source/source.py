@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import pyarrow as pa
-from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
+from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceStreamReader, InputPartition
 from pyspark.sql.types import StructType
 
+from kinesis_source.batch import plan
+from kinesis_source.bounds import Bounds
 from kinesis_source.client import KinesisClient
 from kinesis_source.options import Options
 from kinesis_source.planner import Planner
@@ -44,6 +46,9 @@ class KinesisDataSource(DataSource):
     def schema(self) -> str:
         return SCHEMA
 
+    def reader(self, schema: StructType) -> DataSourceReader:
+        return KinesisBatchReader(*Bounds.parse(self.options))
+
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:
         return KinesisStreamReader(Options.parse(self.options))
 
@@ -53,6 +58,20 @@ class ShardRanges(InputPartition):
     """One Spark task's share of a micro-batch."""
 
     ranges: list[ShardRange]
+
+
+class KinesisBatchReader(DataSourceReader):
+    """``spark.read``: everything between two bounds (`batch`), which are pinned whenever Spark plans a query anew."""
+
+    def __init__(self, bounds: Bounds, options: Options) -> None:
+        self._bounds, self._options = bounds, options
+
+    def partitions(self) -> list[InputPartition]:
+        shares = spread(plan(self._bounds, self._options), self._options.tasks)
+        return [ShardRanges(share) for share in shares or [[]]]
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        return read_ranges(cast(ShardRanges, partition).ranges, self._options)
 
 
 class KinesisStreamReader(DataSourceStreamReader):
