@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
+import time
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -122,13 +124,40 @@ def test_the_shards_are_spread_over_the_tasks(server: KinesisServer, options: di
     assert sorted(len(partition.ranges) for partition in partitions) == [3, 3, 4]  # type: ignore[attr-defined]
 
 
-def test_an_end_within_the_servers_next_second_is_waited_for_and_a_later_one_refused(
-    server: KinesisServer, read: Read
-) -> None:
-    made = put(server, 5, "r", arrival=server.now() - 0.01)
-    assert sorted(read("trim_horizon", server.now())) == sorted(made)
+def test_an_end_that_is_about_to_come_is_waited_for_and_a_later_one_refused(server: KinesisServer, read: Read) -> None:
+    made = put(server, 5, "r")
+
+    def reshard() -> None:
+        server.split("events", server.shards("events")[0]["ShardId"])
+        put(server, 20, "while it waits")
+
+    end = server.now() + 0.9
+    threading.Timer(0.3, reshard).start()
+    assert len(read("trim_horizon", end)) == len(made) + 20
     with pytest.raises(OptionError, match=r"ahead of Kinesis' clock"):
         read("trim_horizon", server.now() + 60.0)
+
+
+def test_a_record_that_arrives_at_the_end_while_the_end_is_looked_for_is_not_read(
+    server: KinesisServer, options: dict[str, str]
+) -> None:
+    server.create_stream("narrow", 1)
+    server.put("narrow", b"before", arrival=server.now() - 5)
+    end = format_time(server.now())
+    # The first iterator finds nothing since the end; the second one is at the tip.
+    server.fail_next("GetShardIterator", "slow", count=2, seconds=0.5)
+
+    def put_in_between() -> None:
+        while len(server.calls("GetShardIterator")) < 2:
+            time.sleep(0.01)
+        server.put("narrow", b"at the end")
+
+    racing = threading.Thread(target=put_in_between, daemon=True)
+    racing.start()
+    (batch,) = kinesis_source.read({**options, "streamName": "narrow", "endingPosition": end})
+    racing.join(5)
+    assert batch.column("data").to_pylist() == [b"before"]
+    assert len(server.records("narrow")) == 2
 
 
 def test_closed_parents_and_their_children_are_read_by_time_and_by_offset(
@@ -200,6 +229,17 @@ def test_a_shard_of_the_start_that_is_gone_stops_the_batch_unless_that_is_allowe
     assert set(read(begun, failOnDataLoss="false")) <= set(left)
 
 
+def test_a_shard_of_both_bounds_that_is_gone_since_is_no_loss_where_nothing_was_to_be_read(
+    server: KinesisServer, query: MakeQuery, read: Read
+) -> None:
+    put(server, 30, "one")
+    running = query()
+    running.drain(30)
+    server.split("events", server.shards("events")[0]["ShardId"])
+    server.trim("events", server.shards("events")[0]["ShardId"])
+    assert read(running.offset, running.offset) == []
+
+
 def test_a_stream_made_anew_is_not_read_with_an_old_offset(
     server: KinesisServer, options: dict[str, str], read: Read
 ) -> None:
@@ -238,6 +278,7 @@ def test_a_passing_fault_loses_nothing_of_a_batch(server: KinesisServer, read: R
 
 def test_spark_reads_a_batch_in_parallel(server: KinesisServer, options: dict[str, str], spark: SparkSession) -> None:
     now = server.now()
+    assert batch_frame(spark, options).count() == 0
     made = put(server, 50, "old", arrival=now - 500) + put(server, 50, "new", arrival=now - 100)
     frame = batch_frame(spark, options)
     assert sorted(bytes(row.data) for row in frame.select("data").collect()) == sorted(made)
