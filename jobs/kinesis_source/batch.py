@@ -34,16 +34,20 @@ def plan(bounds: Bounds, options: Options) -> list[ShardRange]:
     """
     client = KinesisClient(options)
     # Before the shards are listed, so that none of those that it names is missing.
-    tip = Planner(client, options).tip() if bounds.end == "latest" else None
+    tip = _tip(client, options) if bounds.end == "latest" else None
     boundary = _Boundary(client, _shards_at(bounds, client), options)
     # The end first: what arrives meanwhile is then behind both.
-    ends = dict(tip.shards) if tip else boundary.ends(bounds.end)
+    ends = tip if tip is not None else boundary.ends(bounds.end)
     starts = boundary.starts(bounds.start, ends)
     return [
         ShardRange(shard, start, ends[shard])
         for shard, start in starts.items()
         if shard in ends and not start.covers(ends[shard])
     ]
+
+
+def _tip(client: KinesisClient, options: Options) -> dict[str, Position]:
+    return dict(Planner(client, options).tip().shards)
 
 
 def _shards_at(bounds: Bounds, client: KinesisClient) -> dict[str, Shard]:
@@ -94,7 +98,7 @@ class _Boundary:
         found = self._first_since(moments)
         open_ended = {shard: moments[shard] for shard, first in found.items() if first is None}
         if open_ended:
-            tip = Planner(self._client, self._options).tip().shards
+            tip = _tip(self._client, self._options)
             # Looked up again behind the tip: a record of that time may have come in between.
             again = self._first_since(open_ended)
             found = {**found, **{shard: again[shard] or tip.get(shard) for shard in open_ended}}
