@@ -23,6 +23,7 @@ class Delivered:
     data: bytes
     partition_key: str
     arrived_at: float  # Unix seconds
+    lost: str | None = None  # of a gap row: what is lost
 
 
 @dataclass
@@ -101,10 +102,13 @@ class KinesisQuery:
 
 
 def _delivered(row: dict[str, Any]) -> Delivered:
+    gap = row["data"] is None
+    assert gap == (row["subSequenceNumber"] == -1)
     return Delivered(
         row["shardId"],
         row["sequenceNumber"],
-        row["data"],
+        row["data"] or b"",
         row["partitionKey"],
         row["approximateArrivalTimestamp"].timestamp(),
+        row["partitionKey"] if gap else None,
     )

@@ -123,6 +123,14 @@ def test_a_record_without_data_is_empty_and_its_data_stays_null(spark: SparkSess
     assert (found["problem"], found["data"]) == ("empty", None)
 
 
+def test_a_row_that_stands_for_lost_records_is_a_gap_and_says_which(spark: SparkSession) -> None:
+    what = "DATA LOSS in shard shardId-000000000000 of stream events: " + "what is gone " * 40
+    lost = raw_record(data=None, subSequenceNumber=-1, partitionKey=what)
+    gap, good = rows(parsed_frame(spark, [lost, raw_record()]))
+    assert (gap["problem"], gap["detail"], gap["data"]) == ("gap", what, None)
+    assert good["problem"] is None
+
+
 def test_a_record_without_arrival_is_kept_with_a_problem(spark: SparkSession) -> None:
     good, bad = parsed(spark, event_bytes(), b"{", approximateArrivalTimestamp=None)
     assert (good["problem"], good["arrived_at"]) == ("created_at_out_of_range", None)

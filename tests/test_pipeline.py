@@ -96,6 +96,29 @@ def test_records_without_a_uuid_are_all_kept_in_quarantine(spark: SparkSession, 
     assert len({row["sequence_number"] for row in house.quarantine()}) == 20
 
 
+def test_records_lost_to_retention_are_one_quarantined_row_where_that_is_allowed(
+    spark: SparkSession, house: LakeHouse
+) -> None:
+    shard = house.server.shards("events")[0]["ShardId"]
+    now = time.time()
+    placed = [house.server.put("events", event(n), shard=shard, arrival=now - 100 + n) for n in range(50)]
+    numbers = [where["SequenceNumber"] for where in placed]
+    house.run(spark)
+    numbers += [house.server.put("events", event(n), shard=shard)["SequenceNumber"] for n in range(50, 60)]
+    # As if it had been planned to go on with the first of the new records, and stopped for longer than retention.
+    last = max((house.checkpoint_path / "offsets").glob("[0-9]*"), key=lambda path: int(path.name))
+    (last.parent / f".{last.name}.crc").unlink(missing_ok=True)
+    last.write_text(last.read_text().replace(f"after:{numbers[49]}", f"at:{numbers[50]}"))
+    house.server.trim("events", shard, before_sequence_number=numbers[55])
+    with pytest.raises(DataLossError, match=rf"DATA LOSS in shard {shard}.*{numbers[50]}"):
+        house.run(spark)
+    assert house.run(spark, source_fail_on_data_loss="false") == Counts(received=6, stored=5, quarantined=1)
+    (row,) = house.quarantine()
+    assert (row["problem"], row["data"], row["shard_id"]) == ("gap", None, shard)
+    assert (row["sequence_number"], row["sub_sequence_number"]) == (numbers[50], -1)
+    assert f"the oldest left is {numbers[55]}" in row["detail"]
+
+
 def test_records_thirty_hours_old_after_fresh_ones_are_not_late(spark: SparkSession, house: LakeHouse) -> None:
     for number in range(10):
         house.server.put("events", event(number))

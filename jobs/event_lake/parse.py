@@ -11,7 +11,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from event_lake.schema import PARSED_RECORD
-from event_lake.verdict import judge
+from event_lake.verdict import Verdict, judge, lost
+
+GAP = -1  # the `subSequenceNumber` of a row that the source hands on in place of lost records
 
 UTC_MICROS = pa.timestamp("us", tz="UTC")
 
@@ -33,6 +35,8 @@ def _judge_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
         judge(record or b"", micros or 0)
         for record, micros in zip(data.to_pylist(), arrived.cast(pa.int64()).to_pylist(), strict=True)
     ]
+    if data.null_count:
+        verdicts = _with_gaps(verdicts, batch)
     columns = list(zip(*verdicts, strict=True)) if verdicts else [()] * 8
     types = [pa.string()] * 6 + [pa.int64(), pa.int64()]
     problem, detail, uuid, name, event_type, subtype, created_at, micros = (
@@ -43,3 +47,12 @@ def _judge_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
         + [batch.column(name) for name in ("shardId", "sequenceNumber", "subSequenceNumber")],
         names=PARSED_RECORD.fieldNames(),
     )
+
+
+def _with_gaps(verdicts: list[Verdict], batch: pa.RecordBatch) -> list[Verdict]:
+    """A row without data, numbered -1, is no record: it stands for some that are gone; its partition key says which."""
+    columns = (batch.column(name).to_pylist() for name in ("data", "subSequenceNumber", "partitionKey"))
+    return [
+        lost(what) if data is None and number == GAP else verdict
+        for verdict, data, number, what in zip(verdicts, *columns, strict=True)
+    ]

@@ -3,6 +3,7 @@
 The problems are a contract: people filter the quarantine table by them. Of several problems a record has, the first
 in this order is its `problem`.
 
+gap                         no record at all: the source says that records were lost for good; the detail says which
 empty                       zero bytes
 not_json                    not strict JSON (RFC 8259, UTF-8, nothing after the value) as orjson accepts it
 not_an_object               JSON, but no object
@@ -79,6 +80,11 @@ def judge(data: bytes, arrived_micros: int) -> Verdict:
         problem = _created_problem(created, micros, arrived_micros)
     code, _, detail = problem.partition(": ")
     return Verdict(code, _shortened(detail), _readable(uuid), _readable(name))
+
+
+def lost(what: str | None) -> Verdict:
+    """The verdict on a row that the source hands on in place of records that are gone; `what` in full."""
+    return Verdict("gap", what or "records are gone")
 
 
 def _good(uuid: str, name: str, micros: int) -> Verdict:

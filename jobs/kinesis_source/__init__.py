@@ -2,9 +2,10 @@
 
 Spark's own offset log holds, for every shard, the exact position where each micro-batch ends; a replay reads the same
 records, and there is no side metadata to lose. `source` is what Spark calls; `planner` decides in the driver where a
-micro-batch ends; `bounds` and `batch` where a batch query begins and ends; `reader` reads it in the executors;
-`position` is what stands in the offset log; `shards` and `client` are Kinesis' HTTP API; `options` and `errors` are
-what a user meets. Imports nothing from event_lake.
+micro-batch ends, by `first_start`, `slices` (how much), `shard_plan` (one shard), `loss` and `lineage` (all of them),
+`tip`; `bounds` and `batch` where a batch query begins and ends; `reader` reads it in the executors; `position` is what
+stands in the offset log and `gap` what is missing; `shards` and `client` are Kinesis' HTTP API; `options` and `errors`
+are what a user meets. Imports nothing from event_lake.
 """
 
 from collections.abc import Iterator
@@ -16,10 +17,10 @@ from kinesis_source.bounds import Bounds
 from kinesis_source.client import KinesisClient
 from kinesis_source.errors import DataLossError, KinesisSourceError, OptionError, StreamError, UnavailableError
 from kinesis_source.options import Options
-from kinesis_source.planner import Planner
 from kinesis_source.position import Position, StreamOffset
-from kinesis_source.reader import read_ranges
+from kinesis_source.reader import gaps_to_arrow, read_ranges
 from kinesis_source.source import SCHEMA, KinesisDataSource
+from kinesis_source.tip import find_tip
 
 __all__ = [
     "SCHEMA",
@@ -42,7 +43,7 @@ def tip(options: dict[str, str]) -> StreamOffset:
     `options` are those of the reader. Raises the errors of `kinesis_source.errors`.
     """
     parsed = Options.parse(options)
-    return Planner(KinesisClient(parsed), parsed).tip()
+    return find_tip(KinesisClient(parsed), parsed)
 
 
 def read(options: dict[str, str]) -> Iterator[pa.RecordBatch]:
@@ -52,4 +53,7 @@ def read(options: dict[str, str]) -> Iterator[pa.RecordBatch]:
     `kinesis_source.errors`.
     """
     bounds, parsed = Bounds.parse(options)
-    yield from read_ranges(plan(bounds, parsed), parsed)
+    planned = plan(bounds, parsed)
+    if planned.gaps:
+        yield gaps_to_arrow(list(planned.gaps), parsed.stream_name)
+    yield from read_ranges(planned.ranges, parsed)

@@ -6,55 +6,82 @@ read the same records.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import NamedTuple
 
 from kinesis_source.bounds import Bound, Bounds
 from kinesis_source.client import KinesisClient
-from kinesis_source.errors import DataLossError, OptionError, UnavailableError
+from kinesis_source.errors import OptionError, UnavailableError
+from kinesis_source.gap import Gap
+from kinesis_source.lineage import Lineage
+from kinesis_source.loss import LossWatch
 from kinesis_source.options import Options
 from kinesis_source.planner import Planner
 from kinesis_source.position import END, TRIM_HORIZON, Position, StreamOffset, at, at_time, format_time, parse_time
 from kinesis_source.reader import EMPTY_PAGE_PAUSE_SECONDS, ShardRange
-from kinesis_source.shards import Shard, ShardCursor, has_ancestor_in, list_shards
-
-log = logging.getLogger(__name__)
+from kinesis_source.shards import Shard, ShardCursor
+from kinesis_source.tip import find_tip
 
 PLANNING_THREADS = 16
 # The server's clock is known to the second after one answer: a notebook's "now" may seem to be ahead of it by that.
 CLOCK_WAIT_SECONDS = 2.0
 
 
-def plan(bounds: Bounds, options: Options) -> list[ShardRange]:
-    """What to read of each shard that has anything between the bounds, closed ones and their children included.
+class BatchPlan(NamedTuple):
+    """What to read, and what was to be read but is gone (where that is allowed)."""
 
-    Raises the errors of `kinesis_source.errors`; DataLossError where a shard between the bounds is gone.
+    ranges: list[ShardRange]
+    gaps: tuple[Gap, ...]
+
+
+def plan(bounds: Bounds, options: Options) -> BatchPlan:
+    """A range for each shard that has anything between the bounds, closed ones and their children included.
+
+    Raises the errors of `kinesis_source.errors`; DataLossError where something between the bounds is known to be gone.
     """
     client = KinesisClient(options)
     # Before the shards are listed, so that none of those that it names is missing.
-    tip = _tip(client, options) if bounds.end == "latest" else None
-    boundary = _Boundary(client, _shards_at(bounds, client), options)
+    tip = find_tip(client, options).shards if bounds.end == "latest" else None
+    lineage = Lineage(client)
+    _list_shards_at(bounds, client, lineage)
+    boundary = _Boundary(client, lineage, options)
     # The end first: what arrives meanwhile is then behind both.
     ends = tip if tip is not None else boundary.ends(bounds.end)
-    starts = boundary.starts(bounds.start, ends)
-    return [
-        ShardRange(shard, start, ends[shard])
-        for shard, start in starts.items()
-        if shard in ends and not start.covers(ends[shard])
+    start, gaps = bounds.start, tuple[Gap, ...]()
+    if isinstance(start, StreamOffset):
+        start, gaps = _what_is_left(start, ends, LossWatch(client, options, lineage))
+    starts = boundary.starts(start, ends)
+    ranges = [
+        ShardRange(shard, position, ends[shard])
+        for shard, position in starts.items()
+        if shard in ends and not position.covers(ends[shard])
     ]
+    if isinstance(start, StreamOffset):
+        begun = [each.shard_id for each in ranges if each.shard_id in start.shards]
+        gaps += Planner(client, options).replay(start, begun)
+    return BatchPlan(ranges, gaps)
 
 
-def _tip(client: KinesisClient, options: Options) -> dict[str, Position]:
-    return dict(Planner(client, options).tip().shards)
+def _what_is_left(
+    start: StreamOffset, ends: Mapping[str, Position], watch: LossWatch
+) -> tuple[StreamOffset, tuple[Gap, ...]]:
+    """Where reading begins where shards of the start are gone, and what was in them. A shard that has nothing to be
+    read cannot lose anything."""
+    left = {shard: END if p.covers(ends.get(shard, END)) else p for shard, p in start.shards.items()}
+    start = replace(start, shards=left, gaps=())
+    lost = watch.inspect(start, {})
+    return (lost, lost.gaps) if lost is not None else (start, ())
 
 
-def _shards_at(bounds: Bounds, client: KinesisClient) -> dict[str, Shard]:
+def _list_shards_at(bounds: Bounds, client: KinesisClient, lineage: Lineage) -> None:
     """The shards that hold what lies between the bounds: listed when every time among them has come."""
-    shards = list_shards(client)  # and the server's clock with its answer
+    lineage.relist()  # and the server's clock with its answer
     waited = [_wait_for(bound, client) for bound in (bounds.start, bounds.end) if isinstance(bound, float)]
-    return list_shards(client) if any(waited) else shards
+    if any(waited):
+        lineage.relist()
 
 
 def _wait_for(moment: float, client: KinesisClient) -> bool:
@@ -73,23 +100,23 @@ def _wait_for(moment: float, client: KinesisClient) -> bool:
 class _Boundary:
     """Turns bounds into positions: one plan, one view of the shards."""
 
-    def __init__(self, client: KinesisClient, shards: Mapping[str, Shard], options: Options) -> None:
-        self._client, self._shards, self._options = client, shards, options
+    def __init__(self, client: KinesisClient, lineage: Lineage, options: Options) -> None:
+        self._client, self._lineage, self._options = client, lineage, options
 
     def ends(self, bound: Bound) -> dict[str, Position]:
         if not isinstance(bound, StreamOffset):
-            return self._ends_at(dict.fromkeys(self._shards, float(bound)))
-        given = self._of_offset(bound, "endingPosition")
-        return {**bound.shards, **given, **self._ends_at(_moments(given))}
+            return self._ends_at(dict.fromkeys(self._lineage.shards, float(bound)))
+        given = self._of_offset(bound)
+        return {**given, **self._ends_at(_moments(given))}
 
     def starts(self, bound: Bound, ends: Mapping[str, Position]) -> dict[str, Position]:
         """Without the shards that have nothing since a starting time."""
         if bound == "trim_horizon":
-            return dict.fromkeys(self._shards, TRIM_HORIZON)
+            return dict.fromkeys(self._lineage.shards, TRIM_HORIZON)
         if not isinstance(bound, StreamOffset):
-            return _found(self._first_since({shard: float(bound) for shard in self._shards if shard in ends}))
-        given = self._of_offset(bound, "startingPosition")
-        self._check_listed(bound, ends)
+            moments = {shard: float(bound) for shard in self._lineage.shards if shard in ends}
+            return _found(self._first_since(moments))
+        given = self._of_offset(bound)
         moments = _moments(given)
         certain = {shard: start for shard, start in given.items() if shard not in moments}
         return {**certain, **_found(self._first_since(moments))}
@@ -98,7 +125,7 @@ class _Boundary:
         found = self._first_since(moments)
         open_ended = {shard: moments[shard] for shard, first in found.items() if first is None}
         if open_ended:
-            tip = _tip(self._client, self._options)
+            tip = find_tip(self._client, self._options).shards
             # Looked up again behind the tip: a record of that time may have come in between.
             again = self._first_since(open_ended)
             found = {**found, **{shard: again[shard] or tip.get(shard) for shard in open_ended}}
@@ -127,40 +154,11 @@ class _Boundary:
                 )
             time.sleep(EMPTY_PAGE_PAUSE_SECONDS)
 
-    def _of_offset(self, offset: StreamOffset, name: str) -> dict[str, Position]:
-        """An offset names the shards that were being read; their ancestors were read before, descendants come after."""
-        read = _ancestors(offset.shards, self._shards)
-        positions: dict[str, Position] = {}
-        for shard_id, shard in self._shards.items():
-            if shard_id in offset.shards:
-                positions[shard_id] = offset.shards[shard_id]
-            elif shard_id in read:
-                positions[shard_id] = END
-            elif has_ancestor_in(shard, offset.shards, self._shards):
-                positions[shard_id] = TRIM_HORIZON
-            else:
-                positions[shard_id] = TRIM_HORIZON
-                self._lost(
-                    f"shard {shard_id} has neither ancestor nor descendant in the offset given as {name}: "
-                    f"stream {self._options.stream} was made anew, or shards in between are gone"
-                )
-        return positions
-
-    def _check_listed(self, offset: StreamOffset, ends: Mapping[str, Position]) -> None:
-        for shard, start in offset.shards.items():
-            if shard not in self._shards and not start.covers(ends.get(shard, END)):
-                self._lost(
-                    f"shard {shard}, to be read from {start} on, is no longer listed by stream {self._options.stream}"
-                )
-
-    def _lost(self, what: str) -> None:
-        message = (
-            f"DATA LOSS: {what}. Retention has passed these records, or the stream was made anew. To read what is left "
-            "set failOnDataLoss to false; to keep it from happening again lengthen the stream's retention."
-        )
-        if self._options.fail_on_data_loss:
-            raise DataLossError(message)
-        log.error(message)
+    def _of_offset(self, offset: StreamOffset) -> dict[str, Position]:
+        """An offset names the shards that were being read; their ancestors were read before, all others come after."""
+        read = _ancestors(offset.shards, self._lineage.shards)
+        others = {shard: END if shard in read else TRIM_HORIZON for shard in self._lineage.shards}
+        return {**others, **offset.shards}
 
 
 def _moments(positions: Mapping[str, Position]) -> dict[str, float]:

@@ -8,10 +8,12 @@ option              default         meaning
 streamName          required        name or ARN of the stream
 region              from the chain  AWS region; boto3's own chain is asked where it is missing
 endpointUrl         AWS             another endpoint: VPC, FIPS, or a server on this machine
-startingPosition    trim_horizon    ``trim_horizon``, ``latest`` or an ISO 8601 time; used by a query's first start only
+startingPosition    trim_horizon    ``trim_horizon``, ``latest`` or an ISO 8601 time; for a query's first start only
 endingPosition      none            a JSON offset as `kinesis_source.tip` gives it: read up to it, then stay idle
-failOnDataLoss      true            stop when records that were to be read are gone; false logs the gap and goes on
+failOnDataLoss      true            stop when records that were to be read are gone; false: a row says so (see `gap`)
 sliceSeconds        600             most arrival time, in seconds, that one micro-batch covers while catching up
+maxRecordsPerBatch  no limit        most records of a micro-batch, about; exact where a shard's part is under 2,500
+maxBytesPerBatch    no limit        most bytes of a micro-batch, about; exact where a shard's part is under 2 MiB
 holdBackMs          200             how far behind the server's clock a busy shard's micro-batch ends, in milliseconds
 tasks               CPU count       most Spark tasks a micro-batch is read with
 connectionsPerTask  8               most requests that one task has under way
@@ -28,6 +30,7 @@ from dataclasses import dataclass
 
 from kinesis_source.errors import OptionError
 from kinesis_source.position import StreamOffset, parse_time
+from kinesis_source.slices import Limits
 
 NAMES = (
     "streamName",
@@ -37,6 +40,8 @@ NAMES = (
     "endingPosition",
     "failOnDataLoss",
     "sliceSeconds",
+    "maxRecordsPerBatch",
+    "maxBytesPerBatch",
     "holdBackMs",
     "tasks",
     "connectionsPerTask",
@@ -55,10 +60,16 @@ class Options:
     ending_position: StreamOffset | None = None
     fail_on_data_loss: bool = True
     slice_seconds: float = 600.0
+    max_records: float = float("inf")
+    max_bytes: float = float("inf")
     hold_back_seconds: float = 0.2
     tasks: int = 0
     connections: int = 8
     retry_seconds: float = 120.0
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.slice_seconds, self.max_records, self.max_bytes)
 
     @property
     def stream_field(self) -> dict[str, str]:
@@ -90,6 +101,8 @@ class Options:
             ending_position=None if ending is None else StreamOffset.from_json(json.loads(ending)),
             fail_on_data_loss=_flag(texts, "failOnDataLoss", True),
             slice_seconds=_number(texts, "sliceSeconds", 600.0, least=1.0),
+            max_records=_number(texts, "maxRecordsPerBatch", float("inf"), least=1.0),
+            max_bytes=_number(texts, "maxBytesPerBatch", float("inf"), least=1.0),
             hold_back_seconds=_number(texts, "holdBackMs", 200.0, least=0.0) / 1000,
             tasks=int(_number(texts, "tasks", float(os.cpu_count() or 1), least=1.0)),
             connections=int(_number(texts, "connectionsPerTask", 8.0, least=1.0)),

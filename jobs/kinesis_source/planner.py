@@ -1,60 +1,37 @@
 """Where the next micro-batch ends, in every shard: the driver's half of reading.
 
 A micro-batch is a slice of arrival time across all shards, so that catching up never runs one shard hours ahead of
-another. The planner chooses the slice's end T and asks each shard for its first record at T or later; that record's
-sequence number ends the shard's range, exclusively. A shard that has none is read forward to its tip and ends behind
-its last record. Time only chooses; what is written down are sequence numbers, so exactness never rests on time stamps.
+another. The planner chooses the slice's end T (`slices`) and has each shard's end found (`shard_plan`): before its
+first record at T or later, or behind its last one. Time only chooses; what is written down are sequence numbers, so
+exactness never rests on time stamps. `loss` looks whether what was to be read is still there, `lineage` lets children
+begin after their parents have ended.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TypeVar
 
+from kinesis_source import first_start
 from kinesis_source.client import KinesisClient
-from kinesis_source.errors import DataLossError, StreamError
+from kinesis_source.errors import StreamError
+from kinesis_source.gap import Gap
+from kinesis_source.lineage import Lineage
+from kinesis_source.loss import SUSPICIOUS, LossWatch
 from kinesis_source.options import Options
-from kinesis_source.position import END, TRIM_HORIZON, Position, StreamOffset, after, at, at_time, format_time
-from kinesis_source.shards import Page, Shard, ShardCursor, children_of, has_ancestor_in, list_shards
+from kinesis_source.position import END, Position, StreamOffset, at_time, format_time, parse_time
+from kinesis_source.shard_plan import STALE_SECONDS, ShardPlan, ShardPlanner, ShardView
+from kinesis_source.shards import ShardCursor
+from kinesis_source.slices import Limits
 
 log = logging.getLogger(__name__)
 
-# Bounds of one shard's planning in one trigger. A shard that needs more stays where it is until the next.
-MOST_EMPTY_PAGES = 20
-MOST_PAGES_FORWARD = 10
 PLANNING_THREADS = 16
 
-
-@dataclass(frozen=True)
-class ShardView:
-    """What planning remembers of a shard between triggers; it saves calls, exactness never needs it."""
-
-    next_arrival: float | None = None  # arrival time (Unix seconds) of the first record behind the planned end
-    tip_at: float | None = None  # when (server's clock) nothing was behind the planned end
-    stuck: bool = False  # the last probe met nothing but empty answers
-
-    @property
-    def known(self) -> bool:
-        return self.next_arrival is not None or self.tip_at is not None
-
-
-@dataclass(frozen=True)
-class Slice:
-    """A span of arrival time, up to `end` (Unix seconds). `at_now`: its end is as late as can be."""
-
-    end: float
-    at_now: bool
-
-
-@dataclass(frozen=True)
-class ShardPlan:
-    """A shard's part of a slice. `complete`: nothing that arrived before the slice's end is left out."""
-
-    end: Position
-    view: ShardView
-    complete: bool
+T = TypeVar("T")
 
 
 class Planner:
@@ -63,160 +40,205 @@ class Planner:
     def __init__(self, client: KinesisClient, options: Options) -> None:
         self._client = client
         self._options = options
+        self._lineage = Lineage(client)
+        self._watch = LossWatch(client, options, self._lineage)
+        self._shards = ShardPlanner(client, options)
         self._views: dict[str, ShardView] = {}
+        self._clear: dict[str, float] = {}  # see StreamOffset.clear; here never older than a trigger
+        self._begun: StreamOffset | None = None  # a start that no offset log knows of
+        self.lag: dict[str, float] = {}  # seconds that the next record of a shard has been waiting; 0 at the tip
 
     def start(self) -> StreamOffset:
-        """The positions of a query's very first start. A start that is not a sequence number stays symbolic."""
-        shards = list_shards(self._client)
-        if not shards:
+        """The positions of a query's very first start."""
+        facts = self._watch.look()
+        if not self._lineage.shards:
             raise StreamError(
                 "NoShards", f"stream {self._options.stream} has no shards yet; is it still being created?"
             )
+        clear: dict[str, str] = {}
         if self._options.starting_position == "trim_horizon":
-            first = {shard.shard_id: TRIM_HORIZON for shard in _roots(shards)}
+            first = first_start.at_trim_horizon(self._lineage)
         else:
             start = self._starting_time()
-            first = {shard.shard_id: start for shard in self._open_since(shards, start)}
-        return StreamOffset(self._options.stream_name, first, first=first)
+            first = first_start.at_time(self._lineage, start, lambda shard: self._is_over(shard, start))
+            if parse_time(start.value) > self._client.clock.now() - facts.retention_seconds:
+                clear = dict.fromkeys(first, start.value)
+        self._begun = StreamOffset(self._options.stream_name, first, first=first, created=facts.created, clear=clear)
+        return self._begun
 
-    def next(self, reached: StreamOffset) -> StreamOffset:
-        """The end of the slice that begins at `reached`; `reached` itself where nothing new can be read."""
+    def next(self, reached: StreamOffset, limits: Limits | None = None) -> StreamOffset:
+        """The end of the slice that begins at `reached`; `reached` itself where nothing new can be read.
+
+        Raises DataLossError where something of it is gone, unless that is allowed: then the end has gaps.
+        """
+        self._recall(reached)
+        try:
+            lost = self._watch.inspect(reached, self._clear)
+            return lost or self._next(reached, limits or self._options.limits)
+        except StreamError as error:
+            self._views.clear()
+            lost = self._watch.diagnose(reached, self._clear, error) if error.code in SUSPICIOUS else None
+            if lost is None:
+                raise
+            return lost
+
+    def replay(self, begun: StreamOffset, shards: Iterable[str]) -> tuple[Gap, ...]:
+        """What may be gone of a micro-batch that was planned before a stop, by where it begins. Raises DataLossError
+        unless that is allowed."""
+        self._watch.look()
+        self._recall(begun)
+        suspects = self._watch.suspects({shard: begun.shards[shard] for shard in shards}, self._clear)
+        return self._watch.allow(
+            self._watch.expired(s, begun.shards[s], self._clear[s], ShardView(begun.shards[s]))[0] for s in suspects
+        )
+
+    def _next(self, reached: StreamOffset, limits: Limits) -> StreamOffset:
         goal = self._options.ending_position
         active = {shard: position for shard, position in reached.shards.items() if position != END}
         if goal is not None:
             active = {s: p for s, p in active.items() if s in goal.shards and not p.covers(goal.shards[s])}
         if not active:
-            return self._with_lineage(reached, dict(reached.shards), reached.through)
-        span = self._slice(active)
-        if goal is not None and span.at_now:
+            return self._offset(reached, dict(reached.shards), None)
+        suspects = self._watch.suspects(active, self._clear)
+        self._look_ahead(active, suspects, limits)
+        if lost := self._expired(reached, suspects):
+            return lost
+        views = {shard: self._views[shard] for shard in active}
+        waiting = [(view.next.arrival, view.rate) for view in views.values() if view.next is not None]
+        span = limits.slice(waiting, len(active), self._client.clock.now() - self._options.hold_back_seconds)
+        if goal is not None and span.at_now and not limits.by_volume:
             # The goal was the tip a while ago; nothing has to be asked to end there.
-            return self._with_lineage(reached, {**reached.shards, **{s: goal.shards[s] for s in active}}, goal.through)
-        with ThreadPoolExecutor(min(PLANNING_THREADS, len(active))) as pool:
-            plans = dict(zip(active, pool.map(lambda s: self._plan(s, active[s], span), active), strict=True))
-        self._views.update({shard: plan.view for shard, plan in plans.items()})
-        ends = {**reached.shards, **{shard: plan.end for shard, plan in plans.items()}}
-        complete = all(plan.complete for plan in plans.values())
-        return self._with_lineage(reached, ends, format_time(span.end) if complete else reached.through)
+            known = parse_time(goal.through) if goal.through else None
+            plans = {shard: ShardPlan(goal.shards[shard], ShardView(goal.shards[shard]), known) for shard in active}
+        else:
+            plans = self._each(active, lambda s: self._shards.plan(s, active[s], views[s], span))
+        gaps = [plan.gap for plan in plans.values() if plan.gap is not None]
+        self._take(plans)
+        return self._offset(reached, {**reached.shards, **{s: p.end for s, p in plans.items()}}, span.end, gaps)
 
-    def tip(self) -> StreamOffset:
-        """The end of everything that has arrived by now, found by reading each shard to its tip, not by a clock."""
-        shards = list_shards(self._client)
-        through = format_time(self._client.clock.now())
-        with ThreadPoolExecutor(PLANNING_THREADS) as pool:
-            ends = dict(zip(shards, pool.map(self._tip_of, shards.values()), strict=True))
-        return StreamOffset(self._options.stream_name, ends, through)
+    def _recall(self, reached: StreamOffset) -> None:
+        """What the offset says of its shards: single ones and all alike."""
+        through = parse_time(reached.through) if reached.through else float("-inf")
+        for shard in reached.shards:
+            written = parse_time(reached.clear[shard]) if shard in reached.clear else through
+            known = max(written, through, self._clear.get(shard, through))
+            if known > float("-inf"):
+                self._clear[shard] = known
 
-    # One slice
+    def _look_ahead(self, active: Mapping[str, Position], suspects: Iterable[str], limits: Limits) -> None:
+        again = set(suspects)
+        for shard, position in active.items():
+            view = self._views.get(shard)
+            if view is None or view.about != position or shard in again:
+                self._views[shard] = ShardView(position)
+        unknown = [shard for shard in active if not self._views[shard].known and not self._views[shard].stuck]
+        looks = self._each(unknown, lambda s: self._shards.look_ahead(s, active[s], limits.by_volume))
+        self._views |= looks
+        for shard, view in looks.items():
+            if view.tip_at is not None and view.cursor is not None:  # open, and nothing there
+                self._clear[shard] = max(view.tip_at, self._clear.get(shard, view.tip_at))
 
-    def _slice(self, active: Mapping[str, Position]) -> Slice:
-        unknown = [shard for shard in active if not self._views.setdefault(shard, ShardView()).known]
-        if unknown:
-            with ThreadPoolExecutor(min(PLANNING_THREADS, len(unknown))) as pool:
-                list(pool.map(lambda shard: self._look_ahead(shard, active[shard]), unknown))
-        now = self._client.clock.now() - self._options.hold_back_seconds
-        arrivals = [seen for shard in active if (seen := self._views[shard].next_arrival) is not None]
-        end = min(arrivals) + self._options.slice_seconds if arrivals else now
-        return Slice(min(now, end), end >= now)
+    def _take(self, plans: Mapping[str, ShardPlan]) -> None:
+        for shard, plan in plans.items():
+            self._views[shard] = plan.view
+            if plan.clear is not None:
+                self._clear[shard] = max(plan.clear, self._clear.get(shard, plan.clear))
 
-    def _look_ahead(self, shard: str, start: Position) -> None:
-        page = self._first_page(ShardCursor(self._client, shard, start))
-        if page.records:
-            self._views[shard] = ShardView(next_arrival=_arrival(page))
-        elif page.at_tip or page.at_end:
-            # As if long ago: whatever the slice, this shard is to be read forward at once.
-            self._views[shard] = ShardView(tip_at=0.0)
+    def _each(self, shards: Iterable[str], work: Callable[[str], T]) -> dict[str, T]:
+        wanted = list(shards)
+        if not wanted:
+            return {}
+        with ThreadPoolExecutor(min(PLANNING_THREADS, len(wanted))) as pool:
+            return dict(zip(wanted, pool.map(work, wanted), strict=True))
 
-    def _plan(self, shard: str, start: Position, span: Slice) -> ShardPlan:
-        view = self._views[shard]
-        if view.tip_at is not None and span.end <= view.tip_at:
-            return ShardPlan(start, view, complete=True)
-        if view.tip_at is not None or view.stuck:
-            return self._forward(shard, start, span)
-        return self._up_to(shard, start, span)
+    def _expired(self, reached: StreamOffset, suspects: Iterable[str]) -> StreamOffset | None:
+        gaps, ends, clear = list[Gap](), dict(reached.shards), dict(reached.clear)
+        for shard in suspects:
+            view = self._views[shard]
+            if view.known:
+                before = parse_time(clear[shard]) if shard in clear else self._clear[shard]
+                gap, ends[shard] = self._watch.expired(shard, reached.shards[shard], before, view)
+                clear[shard] = format_time(view.tip_at or self._client.clock.now())
+                gaps.append(gap)
+        if not gaps:
+            return None
+        return replace(reached, shards=ends, clear=clear, first=None, lag={}, gaps=self._watch.allow(gaps))
 
-    def _up_to(self, shard: str, start: Position, span: Slice) -> ShardPlan:
-        view, page = self._views[shard], self._probe(shard, span.end)
-        if page.records:
-            sequence = page.records[0]["SequenceNumber"]
-            if not (start.is_past(int(sequence)) or start == at(sequence)):
-                return self._bounded(shard, ShardPlan(at(sequence), ShardView(_arrival(page)), complete=True))
-            if view.next_arrival is None or view.next_arrival >= span.end:
-                return ShardPlan(start, view, complete=True)
-            # The shard does hold an earlier arrival behind its start: its time stamps go backwards here.
-            return self._forward(shard, start, span)
-        if page.at_tip or page.at_end:
-            return self._forward(shard, start, span)
-        return ShardPlan(start, replace(view, stuck=True), complete=False)
+    # The offset
 
-    def _probe(self, shard: str, moment: float) -> Page:
-        cursor = ShardCursor(self._client, shard, at_time(moment))
-        try:
-            return self._first_page(cursor)
-        except StreamError as error:
-            if error.code != "InvalidArgumentException":
-                raise
-            # The server says that the moment is in its future: its clock was set back. Learn it anew.
-            self._client.clock.forget()
-            return Page([], at_tip=False, at_end=False)
-
-    def _first_page(self, cursor: ShardCursor) -> Page:
-        for _ in range(MOST_EMPTY_PAGES):
-            page = cursor.read(limit=1)
-            if page.records or page.at_tip or page.at_end:
-                return page
-        return page
-
-    def _forward(self, shard: str, start: Position, span: Slice) -> ShardPlan:
-        """Reads from `start` towards the tip and ends behind the last record seen."""
-        cursor = ShardCursor(self._client, shard, start)
-        end, full, empty = start, 0, 0
-        while full < MOST_PAGES_FORWARD and empty < MOST_EMPTY_PAGES:
-            looked_at = self._client.clock.now()
-            page = cursor.read()
-            if page.records:
-                end, full = after(page.records[-1]["SequenceNumber"]), full + 1
-            else:
-                empty += 1
-            if page.at_end:
-                return self._bounded(shard, ShardPlan(END, ShardView(tip_at=looked_at), complete=True))
-            # A closed shard may say that it has ended only in an answer after its last records. While catching up
-            # that is waited for: its children would stay behind until all others have caught up.
-            if page.at_tip and (span.at_now or not page.records):
-                return self._bounded(shard, ShardPlan(end, ShardView(tip_at=looked_at), complete=True))
-        return self._bounded(shard, ShardPlan(end, ShardView(stuck=not full), complete=False))
-
-    def _bounded(self, shard: str, plan: ShardPlan) -> ShardPlan:
-        """Not beyond the ending position. A shard at its tip has passed it, even if it never had a record to read."""
-        aim = self._options.ending_position.shards[shard] if self._options.ending_position is not None else None
-        reached = aim is not None and (plan.end.covers(aim) or plan.view.tip_at is not None)
-        return replace(plan, end=aim) if aim is not None and reached else plan
-
-    # Lineage: children begin after their parents have ended
-
-    def _with_lineage(self, reached: StreamOffset, ends: dict[str, Position], through: str | None) -> StreamOffset:
-        ended = [shard for shard, position in ends.items() if position == END]
-        if ended:
-            ends, through = self._follow(reached, ends, through, ended)
-        if ends == dict(reached.shards):
+    def _offset(
+        self, reached: StreamOffset, planned: dict[str, Position], slice_end: float | None, gaps: Iterable[Gap] = ()
+    ) -> StreamOffset:
+        ends, begun = self._lineage.follow(reached.shards, planned)
+        for child in begun:
+            known = [self._clear.get(parent) for parent in self._lineage.shards[child].parents if parent in ends]
+            if known and None not in known:
+                self._clear[child] = min(moment for moment in known if moment is not None)
+        self.lag = self._lag_of(ends)
+        allowed = self._watch.allow(gaps)
+        fresh = reached is self._begun
+        if ends == dict(reached.shards) and not (allowed or fresh or self._is_stale(reached)):
             return reached
-        first = reached.first if all(p.sequence is None for p in reached.shards.values()) else None
-        return StreamOffset(reached.stream, ends, through, first)
+        self._begun = None
+        facts = self._watch.facts
+        through = None if begun or slice_end is None else self._through(ends, slice_end)
+        clear = {s: format_time(self._clear[s]) for s, p in ends.items() if p.kind != "at" and s in self._clear}
+        offset = StreamOffset(
+            reached.stream,
+            ends,
+            max(filter(None, (reached.through, through)), key=parse_time, default=None),
+            first=reached.first if all(p.sequence is None for p in reached.shards.values()) else None,
+            created=reached.created or (facts.created if facts else None),
+            clear=clear,
+            lag={shard: seconds for shard, seconds in self.lag.items() if seconds},
+            gaps=allowed,
+        )
+        log.info("planned stream=%s %s", reached.stream, self.describe_lag(offset))
+        return offset
 
-    def _follow(
-        self, reached: StreamOffset, ends: dict[str, Position], through: str | None, ended: list[str]
-    ) -> tuple[dict[str, Position], str | None]:
-        shards = list_shards(self._client)
-        ends = dict(ends)
-        for shard_id in ended:
-            children = children_of(shard_id, shards.values())
-            for child in children:
-                if child.shard_id not in ends and all(_has_ended(parent, ends, shards) for parent in child.parents):
-                    ends[child.shard_id] = TRIM_HORIZON
-                    through = reached.through
-            drained = reached.shards.get(shard_id) == END
-            if drained and children and all(child.shard_id in reached.shards for child in children):
-                del ends[shard_id]
-        return ends, through
+    def _through(self, ends: Mapping[str, Position], slice_end: float) -> str | None:
+        """The arrival time before which everything lies before `ends`: what every shard is clear of. Children that
+        are not in yet hold nothing that arrived before their parent's end; of unknown children only that is known."""
+        goal = self._options.ending_position
+        known = [slice_end]
+        if goal is not None and goal.through is not None:
+            known.append(parse_time(goal.through))
+        for shard in [s for s, p in ends.items() if p != END] + self._lineage.childless(ends):
+            reached_goal = goal is not None and shard in goal.shards and ends[shard].covers(goal.shards[shard])
+            if not reached_goal:
+                known.append(self._clear.get(shard, float("-inf")))
+        return format_time(min(known)) if min(known) > float("-inf") else None
+
+    def _is_stale(self, reached: StreamOffset) -> bool:
+        """Whether the log knows too little of an idle shard: a stop would make it look like loss too soon."""
+        return any(
+            position.kind in ("after", "time", "trim_horizon")
+            and shard in self._clear
+            and (shard not in reached.clear or self._clear[shard] - parse_time(reached.clear[shard]) > STALE_SECONDS)
+            for shard, position in reached.shards.items()
+        )
+
+    def _lag_of(self, ends: Mapping[str, Position]) -> dict[str, float]:
+        now, lag = self._client.clock.now(), dict[str, float]()
+        for shard, position in ends.items():
+            view = self._views.get(shard)
+            if view is None or view.about != position or position == END:
+                continue
+            if view.next is not None:
+                lag[shard] = round(max(0.0, now - view.next.arrival), 3)
+            elif view.tip_at is not None:
+                lag[shard] = 0.0
+            elif shard in self._clear:
+                lag[shard] = round(max(0.0, now - self._clear[shard]), 3)
+        return lag
+
+    def describe_lag(self, offset: StreamOffset) -> str:
+        slowest = max(self.lag, key=lambda shard: self.lag[shard], default=None)
+        behind = sum(1 for seconds in self.lag.values() if seconds)
+        return (
+            f"shards={len(offset.shards)} behind={behind} lag_seconds={self.lag[slowest] if slowest else 0:g} "
+            f"slowest={slowest or '-'} through={offset.through or '-'}"
+        )
 
     # The first start
 
@@ -225,60 +247,5 @@ class Planner:
             return Position("time", self._options.starting_position)
         return at_time(self._client.clock.now())
 
-    def _open_since(self, shards: Mapping[str, Shard], start: Position) -> list[Shard]:
-        """The shards to begin with at a time: those with records since then and no ancestor that has some."""
-        chosen: list[Shard] = []
-        waiting, passed = _roots(shards), set[str]()
-        while waiting:
-            shard = waiting.pop()
-            if shard.closed and self._first_page(ShardCursor(self._client, shard.shard_id, start)).at_end:
-                passed.add(shard.shard_id)
-                children = children_of(shard.shard_id, shards.values())
-                waiting += [c for c in children if all(p in passed or p not in shards for p in c.parents)]
-            else:
-                chosen.append(shard)
-        return chosen
-
-    # The tip
-
-    def _tip_of(self, shard: Shard) -> Position:
-        if shard.closed:
-            return END
-        now = self._client.clock.now()
-        starts = [at_time(now - back) for back in (10, 60, 600, 3600, 21600, 86400)]
-        for start in [*starts, TRIM_HORIZON]:
-            last = self._last_record(ShardCursor(self._client, shard.shard_id, start))
-            if last is not None:
-                return last
-        return TRIM_HORIZON
-
-    def _last_record(self, cursor: ShardCursor) -> Position | None:
-        last: Position | None = None
-        empty = 0
-        while True:
-            page = cursor.read()
-            if page.records:
-                last, empty = after(page.records[-1]["SequenceNumber"]), 0
-            if page.at_end:
-                return END
-            if page.at_tip:
-                return last
-            empty += not page.records
-            if empty > self._options.retry_seconds:
-                raise DataLossError(f"shard {cursor.shard_id}: {empty} empty answers in a row on the way to its tip")
-
-
-def _arrival(page: Page) -> float:
-    return float(page.records[0]["ApproximateArrivalTimestamp"])
-
-
-def _has_ended(shard_id: str, ends: Mapping[str, Position], shards: Mapping[str, Shard]) -> bool:
-    """Whether a shard is read to its end. One that is not in the offset has left it, or has yet to begin: then an
-    ancestor of it is still there."""
-    if shard_id in ends:
-        return ends[shard_id] == END
-    return shard_id not in shards or not has_ancestor_in(shards[shard_id], ends, shards)
-
-
-def _roots(shards: Mapping[str, Shard]) -> list[Shard]:
-    return [shard for shard in shards.values() if not any(parent in shards for parent in shard.parents)]
+    def _is_over(self, shard: str, start: Position) -> bool:
+        return self._shards.first_page(ShardCursor(self._client, shard, start)).at_end

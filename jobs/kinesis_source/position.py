@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kinesis_source.errors import OptionError
+from kinesis_source.gap import Gap
 
 
 @dataclass(frozen=True)
@@ -109,22 +110,35 @@ class StreamOffset:
     """Positions of all shards that a query knows of; what Spark's offset log holds after each micro-batch.
 
     `first` is carried by the offsets up to the first record read: the positions where the query's first micro-batch
-    began, which Spark itself does not log. `through` is the arrival time (ISO 8601) before which every record is
-    read; it changes only together with a position.
+    began, which Spark itself does not log. `created` is when the stream was made: another one of the same name has
+    another. `gaps` are the losses found in planning, of this micro-batch only.
+
+    The others change only together with a position, or a query would never be idle: `through`, the arrival time before
+    which every record is read (as far as arrival times are in order); `clear`, the same for single shards, where the
+    position itself cannot prove that nothing is missing behind it (all but `at`); `lag`, how long the next record of a
+    shard had been waiting, in seconds, when the micro-batch was planned. Times are ISO 8601.
     """
 
     stream: str
     shards: Mapping[str, Position]
     through: str | None = None
     first: Mapping[str, Position] | None = field(default=None)
+    created: str | None = None
+    clear: Mapping[str, str] = field(default_factory=dict)
+    lag: Mapping[str, float] = field(default_factory=dict)
+    gaps: tuple[Gap, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         document: dict[str, Any] = {"version": 1, "stream": self.stream, "shards": _texts(self.shards)}
-        if self.through is not None:
-            document["through"] = self.through
-        if self.first is not None:
-            document["first"] = _texts(self.first)
-        return document
+        optional = {
+            "through": self.through,
+            "created": self.created,
+            "clear": dict(sorted(self.clear.items())) or None,
+            "lag": dict(sorted(self.lag.items())) or None,
+            "gaps": [gap.to_json() for gap in self.gaps] or None,
+            "first": None if self.first is None else _texts(self.first),
+        }
+        return document | {name: value for name, value in optional.items() if value is not None}
 
     def covers(self, goal: StreamOffset) -> bool:
         """Whether everything up to `goal` has been read; a drained shard has left the offset, its children are in."""
@@ -142,6 +156,10 @@ class StreamOffset:
             shards=_positions(document["shards"]),
             through=document.get("through"),
             first=None if first is None else _positions(first),
+            created=document.get("created"),
+            clear=dict(document.get("clear") or {}),
+            lag=dict(document.get("lag") or {}),
+            gaps=tuple(Gap.from_json(gap) for gap in document.get("gaps") or ()),
         )
 
 

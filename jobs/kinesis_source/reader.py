@@ -20,9 +20,10 @@ from typing import Any
 import pyarrow as pa
 
 from kinesis_source.client import KinesisClient, PassingFault, wait_before_retry
-from kinesis_source.errors import DataLossError
+from kinesis_source.errors import StreamError, UnavailableError
+from kinesis_source.gap import SUB_SEQUENCE_NUMBER, Gap
 from kinesis_source.options import Options
-from kinesis_source.position import END, Position
+from kinesis_source.position import END, Position, format_time
 from kinesis_source.shards import Page, ShardCursor
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,12 @@ log = logging.getLogger(__name__)
 EMPTY_PAGE_PAUSE_SECONDS = 0.2
 
 WAITING_BATCHES = 2
+
+# What AWS says of a shard that retention has passed, and of a position in a stream that was made anew.
+GONE = ("ResourceNotFoundException", "InvalidArgumentException")
+
+# Empty answers at the tip, one after the other, that prove that a planned end is not there.
+ANSWERS_AT_TIP = 3
 
 # Records an answer: with 5 calls/s still over ten times what a shard takes in a second, in a quarter of the memory that
 # AWS's most of 10,000 would need in each connection.
@@ -69,12 +76,14 @@ class _Turn:
 class _RangeReader:
     """One shard range being read; knows when it is finished and whether anything is missing."""
 
-    def __init__(self, client: KinesisClient, shard_range: ShardRange, fail_on_data_loss: bool) -> None:
+    def __init__(self, client: KinesisClient, shard_range: ShardRange, options: Options) -> None:
         self.range = shard_range
         self.finished = False
+        self.gap: Gap | None = None  # what is missing; comes before the records of the same answer
+        self._client, self._options = client, options
         self._cursor = ShardCursor(client, shard_range.shard_id, shard_range.start)
-        self._fail_on_data_loss = fail_on_data_loss
-        self._seen_any = False
+        self._last_seen: str | None = None
+        self._answers_at_tip = 0
         self._progress_at = time.monotonic()
         self._faults = 0
 
@@ -88,55 +97,86 @@ class _RangeReader:
             if time.monotonic() + wait - self._progress_at > retry_seconds:
                 raise client.gave_up(f"reading shard {self.range.shard_id}", self._faults, fault) from fault
             return [], wait
+        except StreamError as error:
+            if error.code not in GONE:
+                raise
+            self._lost(f"AWS no longer knows this shard or position ({error})")
+            self.finished = True
+            return [], 0.0
         self._faults = 0
         if page.records:
             self._progress_at = time.monotonic()
         records = self._within_range(page)
+        if page.records:
+            self._last_seen = page.records[-1]["SequenceNumber"]
         if not self.finished:
             self._check_progress(page, retry_seconds)
         return records, 0.0 if page.records else EMPTY_PAGE_PAUSE_SECONDS
 
     def _within_range(self, page: Page) -> list[dict[str, Any]]:
         records, end = page.records, self.range.end
-        if records and not self._seen_any:
+        if records and self._last_seen is None:
             self._check_start(records[0])
-            self._seen_any = True
         if end == END:
             self.finished = page.at_end
+            if page.at_end and not records and self._last_seen is None and self.range.start.kind == "at":
+                self._lost(
+                    f"the record {self.range.start.value}, where reading was to go on, and all behind it are gone"
+                )
             return records
         goal = end.sequence
         if records and goal is not None and int(records[-1]["SequenceNumber"]) >= goal:
             self.finished = True
+            self._check_end(next(record for record in records if int(record["SequenceNumber"]) >= goal))
             return [record for record in records if not _is_behind(end, int(record["SequenceNumber"]))]
         return records
 
     def _check_start(self, first: dict[str, Any]) -> None:
         start = self.range.start
         if start.kind == "at" and int(first["SequenceNumber"]) != start.sequence:
+            self._lost(f"the record {start.value}, where reading was to go on, is gone; {_oldest_left(first)}", first)
+
+    def _check_end(self, found: dict[str, Any]) -> None:
+        """The record that a planned end names was there when it was planned."""
+        if int(found["SequenceNumber"]) != self.range.end.sequence and self.gap is None:
             self._lost(
-                f"the record {start.value}, where reading was to go on, is gone; the oldest left is "
-                f"{first['SequenceNumber']}, arrived {first['ApproximateArrivalTimestamp']} (Unix seconds)"
+                f"the record {self.range.end.value}, where reading was to end, is gone; {_oldest_left(found)}", found
             )
 
     def _check_progress(self, page: Page, retry_seconds: float) -> None:
+        self._answers_at_tip = self._answers_at_tip + 1 if page.at_tip and not page.records else 0
         if page.at_end:
             self._lost(f"the shard ended before the planned end {self.range.end} was reached")
             self.finished = True
-        elif page.at_tip and self.range.start.kind == "time" and not self._seen_any:
+        elif page.at_tip and self.range.start.kind == "time" and self._last_seen is None:
             self.finished = True  # nothing has arrived since then
-        elif time.monotonic() - self._progress_at > retry_seconds:
-            self._lost(f"the planned end {self.range.end} was not found within {retry_seconds:g} s of reading")
+        elif self._answers_at_tip >= ANSWERS_AT_TIP:
+            self._lost(f"the shard's tip was reached before the planned end {self.range.end}")
             self.finished = True
+        elif time.monotonic() - self._progress_at > retry_seconds:
+            raise UnavailableError(
+                f"reading shard {self.range.shard_id} of stream {self._options.stream}: the planned end "
+                f"{self.range.end} was not found within {retry_seconds:g} s of empty answers. Nothing is lost: start "
+                "the query again."
+            )
 
-    def _lost(self, what: str) -> None:
-        message = (
-            f"DATA LOSS in shard {self.range.shard_id}, reading from {self.range.start} to {self.range.end}: {what}. "
-            "Retention has passed these records, or the stream was made anew. To go on without them set "
-            "failOnDataLoss to false; to keep it from happening again lengthen the stream's retention."
-        )
-        if self._fail_on_data_loss:
-            raise DataLossError(message)
-        log.error(message)
+    def _lost(self, what: str, first: dict[str, Any] | None = None) -> None:
+        """Something of the range is gone; `first` is the first record behind that."""
+        start, shard = self.range.start, self.range.shard_id
+        arrived = self._client.clock.now() if first is None else float(first["ApproximateArrivalTimestamp"])
+        sequence = self._last_seen or (start.value if start.sequence is not None else None)
+        if sequence is None and first is not None:
+            sequence = first["SequenceNumber"]
+        what = f"reading from {start} to {self.range.end}: {what}"
+        self.gap = Gap.of(self._options.stream_name, shard, sequence, arrived, what)
+        if self._options.fail_on_data_loss:
+            raise self.gap.error()
+        log.error("%s", self.gap.what)
+
+
+def _oldest_left(record: dict[str, Any]) -> str:
+    arrived = format_time(float(record["ApproximateArrivalTimestamp"]))
+    return f"the oldest left is {record['SequenceNumber']}, arrived {arrived}"
 
 
 def _is_behind(end: Position, sequence: int) -> bool:
@@ -159,7 +199,7 @@ class _Crew:
 
     def __init__(self, client: KinesisClient, ranges: list[ShardRange], options: Options) -> None:
         self._client, self._options = client, options
-        readers = [_RangeReader(client, item, options.fail_on_data_loss) for item in ranges]
+        readers = [_RangeReader(client, item, options) for item in ranges]
         self._turns = [_Turn(0.0, reader) for reader in readers]
         self._left = len(readers)
         self._changed = threading.Condition()
@@ -193,6 +233,9 @@ class _Crew:
         try:
             while (turn := self._take_turn()) is not None:
                 records, wait = turn.shard.next_page(self._options.retry_seconds, self._client)
+                if turn.shard.gap is not None:
+                    self._put(gaps_to_arrow([turn.shard.gap], self._options.stream_name))
+                    turn.shard.gap = None
                 if records:
                     self._put(to_arrow(records, self._options.stream_name, turn.shard.range.shard_id))
                 self._give_back(turn.shard, wait)
@@ -246,6 +289,23 @@ def to_arrow(records: list[dict[str, Any]], stream: str, shard_id: str) -> pa.Re
                 [round(record["ApproximateArrivalTimestamp"] * 1000) * 1000 for record in records],
                 pa.timestamp("us", tz="UTC"),
             ),
+        ],
+        schema=ARROW_SCHEMA,
+    )
+
+
+def gaps_to_arrow(gaps: list[Gap], stream: str) -> pa.RecordBatch:
+    """Gaps as rows among the records, see `gap`."""
+    count = len(gaps)
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.nulls(count, pa.binary()),
+            pa.repeat(pa.scalar(stream, pa.string()), count),
+            pa.array([gap.shard_id for gap in gaps], pa.string()),
+            pa.array([gap.what for gap in gaps], pa.string()),
+            pa.array([gap.sequence for gap in gaps], pa.string()),
+            pa.repeat(pa.scalar(SUB_SEQUENCE_NUMBER, pa.int64()), count),
+            pa.array([round(gap.arrived * 1000) * 1000 for gap in gaps], pa.timestamp("us", tz="UTC")),
         ],
         schema=ARROW_SCHEMA,
     )

@@ -7,25 +7,31 @@ first start    latestOffset, initialOffset, partitions(initial, latest). Spark l
 each trigger   latestOffset; where it equals the last one there is no micro-batch. commit(end) comes a batch later.
 restart        a new reader; partitions(last, last) is how it learns where it stands. If the last micro-batch was not
                committed, partitions(start, last) follows: the same positions, so the same records.
+Spark 4.2      initialOffset comes first, and latestOffset is given the start and a limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceStreamReader, InputPartition
 from pyspark.sql.types import StructType
 
+from kinesis_source.admission import SupportsTriggerAvailableNow, default_read_limit, under
 from kinesis_source.batch import plan
 from kinesis_source.bounds import Bounds
 from kinesis_source.client import KinesisClient
+from kinesis_source.errors import UnavailableError
+from kinesis_source.gap import Gap
 from kinesis_source.options import Options
 from kinesis_source.planner import Planner
-from kinesis_source.position import END, FIRST, StreamOffset
-from kinesis_source.reader import ShardRange, read_ranges
+from kinesis_source.position import END, FIRST, Position, StreamOffset
+from kinesis_source.reader import ShardRange, gaps_to_arrow, read_ranges
+from kinesis_source.tip import find_tip
 
 SCHEMA = (
     "data binary, streamName string, shardId string, partitionKey string, sequenceNumber string,"
@@ -60,21 +66,30 @@ class ShardRanges(InputPartition):
     ranges: list[ShardRange]
 
 
+@dataclass
+class Gaps(InputPartition):
+    """What the planner found to be lost."""
+
+    gaps: list[Gap]
+
+
 class KinesisBatchReader(DataSourceReader):
-    """``spark.read``: everything between two bounds (`batch`), which are pinned whenever Spark plans a query anew."""
+    """``spark.read``: everything between two bounds (see `batch`), pinned when Spark plans a frame's first action."""
 
     def __init__(self, bounds: Bounds, options: Options) -> None:
         self._bounds, self._options = bounds, options
 
     def partitions(self) -> list[InputPartition]:
-        shares = spread(plan(self._bounds, self._options), self._options.tasks)
-        return [ShardRanges(share) for share in shares or [[]]]
+        planned = plan(self._bounds, self._options)
+        shares = [ShardRanges(share) for share in spread(planned.ranges, self._options.tasks)]
+        gaps = [Gaps(list(planned.gaps))] if planned.gaps else []
+        return [*gaps, *shares] or [ShardRanges([])]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        return read_ranges(cast(ShardRanges, partition).ranges, self._options)
+        return _read(partition, self._options)
 
 
-class KinesisStreamReader(DataSourceStreamReader):
+class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):  # type: ignore[misc]
     """Plans in the driver, reads in the executors. Pickled with its options only; clients are made where they work."""
 
     def __init__(self, options: Options) -> None:
@@ -85,14 +100,44 @@ class KinesisStreamReader(DataSourceStreamReader):
     def initialOffset(self) -> dict[str, Any]:
         return FIRST
 
-    def latestOffset(self) -> dict[str, Any]:
-        """The end of the next micro-batch; the last end again where nothing has arrived."""
-        if self._planner is None:
-            self._planner = Planner(KinesisClient(self._options), self._options)
-        if self._reached is None:
-            self._reached = self._planner.start()
-        self._reached = self._planner.next(self._reached)
+    def latestOffset(self, start: dict[str, Any] | None = None, limit: Any = None) -> dict[str, Any]:
+        """The end of the next micro-batch; the last end again where nothing has arrived.
+
+        Spark 4.2 gives where that micro-batch begins, and how much it may hold; 4.1 gives nothing.
+        """
+        planner, reached = self._plan(), self._reached
+        if start is not None and start != FIRST:
+            reached = StreamOffset.from_json(start)
+        if reached is None:
+            reached = planner.start()
+        self._reached = planner.next(reached, under(limit, self._options.limits))
+        deadline = time.monotonic() + self._options.retry_seconds
+        while self._available_now and self._reached is reached and not reached.covers(self._goal()):
+            # Spark takes the same offset for the end of all that is there.
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    f"stream {self._options.stream}: planning came no further for {self._options.retry_seconds:g} s. "
+                    "Nothing is lost; start the query again and it goes on from its checkpoint."
+                )
+            self._reached = planner.next(reached, under(limit, self._options.limits))
         return self._reached.to_json()
+
+    def getDefaultReadLimit(self) -> Any:
+        return default_read_limit(self._options.limits)
+
+    def prepareForTriggerAvailableNow(self) -> None:
+        """Spark 4.2: everything that has arrived by now, and no more, is read; a given endingPosition stays."""
+        self._available_now = True
+        if self._options.ending_position is None:
+            goal = find_tip(KinesisClient(self._options), self._options)
+            self._options, self._planner = replace(self._options, ending_position=goal), None
+
+    def reportLatestOffset(self) -> dict[str, Any] | None:
+        """Spark 4.2: how far behind the tip reading is, in seconds, for the query's progress. Costs no call."""
+        if self._planner is None:
+            return None
+        lag = self._planner.lag
+        return {"stream": self._options.stream_name, "lagSeconds": max(lag.values(), default=0.0), "lag": lag}
 
     def partitions(self, start: Mapping[str, Any], end: Mapping[str, Any]) -> list[InputPartition]:
         reached = StreamOffset.from_json(end)
@@ -100,23 +145,51 @@ class KinesisStreamReader(DataSourceStreamReader):
             self._reached = reached
         if start == end:
             return []
-        begun = (reached.first or {}) if start == FIRST else StreamOffset.from_json(start).shards
-        return [ShardRanges(share) for share in spread(_ranges(begun, reached.shards), self._options.tasks)]
+        begun = StreamOffset(reached.stream, reached.first or {}) if start == FIRST else StreamOffset.from_json(start)
+        gaps = [gap for gap in reached.gaps if gap not in begun.gaps]
+        ranges = _ranges(begun.shards, reached.shards, gaps)
+        if self._planner is None and start != FIRST:
+            # A replay, and nobody knows how long after. What is found missing now stands in no offset.
+            gaps += self._plan().replay(begun, [each.shard_id for each in ranges])
+        shares = spread(ranges, self._options.tasks)
+        return [*([Gaps(gaps)] if gaps else []), *(ShardRanges(share) for share in shares)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        return read_ranges(cast(ShardRanges, partition).ranges, self._options)
+        return _read(partition, self._options)
+
+    def _plan(self) -> Planner:
+        if self._planner is None:
+            self._planner = Planner(KinesisClient(self._options), self._options)
+        return self._planner
+
+    _available_now = False
+
+    def _goal(self) -> StreamOffset:
+        goal = self._options.ending_position
+        assert goal is not None  # noqa: S101 - prepareForTriggerAvailableNow has set it
+        return goal
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_options": self._options, "_planner": None, "_reached": None}
 
 
-def _ranges(begun: Mapping[str, Any], reached: Mapping[str, Any]) -> list[ShardRange]:
-    """What to read of each shard; a shard that is new in `reached` begins with the next micro-batch."""
+def _ranges(begun: Mapping[str, Position], reached: Mapping[str, Position], gaps: Collection[Gap]) -> list[ShardRange]:
+    """What to read of each shard. A shard that is new in `reached` begins with the next micro-batch; where something
+    was found lost, the position only moves over it; a position that only ever starts a shard ends nothing: then
+    the stream is another one."""
+    passed = {gap.shard_id for gap in gaps}
     return [
         ShardRange(shard, begun[shard], end)
         for shard, end in reached.items()
-        if shard in begun and begun[shard] != end and begun[shard] != END
+        if shard in begun and begun[shard] not in (end, END)
+        if shard not in passed and end.kind not in ("trim_horizon", "time")
     ]
+
+
+def _read(partition: InputPartition, options: Options) -> Iterator[pa.RecordBatch]:
+    if isinstance(partition, Gaps):
+        return iter([gaps_to_arrow(partition.gaps, options.stream_name)])
+    return read_ranges(cast(ShardRanges, partition).ranges, options)
 
 
 def spread(ranges: list[ShardRange], tasks: int) -> list[list[ShardRange]]:

@@ -17,12 +17,12 @@ from pyspark.sql.types import StructType
 import kinesis_source
 from kinesis_query import KinesisQuery
 from kinesis_server import KinesisServer
-from kinesis_source import DataLossError, KinesisDataSource, OptionError, StreamError, tip
+from kinesis_source import DataLossError, KinesisDataSource, OptionError, tip
 from kinesis_source.position import format_time
 from kinesis_source.reader import ARROW_SCHEMA
 
 MakeQuery = Callable[..., KinesisQuery]
-Read = Callable[..., list[bytes]]
+Read = Callable[..., list[bytes | None]]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def options(server: KinesisServer) -> dict[str, str]:
 def read(options: dict[str, str]) -> Read:
     """What a batch gives, in the order in which it came."""
 
-    def between(start: object = "trim_horizon", end: object = "latest", **more: str) -> list[bytes]:
+    def between(start: object = "trim_horizon", end: object = "latest", **more: str) -> list[bytes | None]:
         bounds = {"startingPosition": _text(start), "endingPosition": _text(end)}
         batches = list(kinesis_source.read({**options, **bounds, **more}))
         assert all(batch.schema == ARROW_SCHEMA for batch in batches)
@@ -208,7 +208,7 @@ def test_a_start_that_retention_has_trimmed_stops_the_batch_unless_that_is_allow
     with pytest.raises(DataLossError, match=rf"DATA LOSS in shard {shard}.*the oldest left is {placed[30]}"):
         read(running.offset)
     left = [b"%d" % n for n in range(30, 50)]
-    assert [data for data in read(running.offset, failOnDataLoss="false") if data] == left
+    assert read(running.offset, failOnDataLoss="false") == [None, *left]  # the gap, as a row
     assert read() == read(now - 1000.0) == left
 
 
@@ -217,7 +217,7 @@ def test_a_shard_of_the_start_that_is_gone_stops_the_batch_unless_that_is_allowe
 ) -> None:
     put(server, 30, "one")
     running = query()
-    running.drain(30)
+    one = running.drain(30)
     begun = running.offset
     parent = server.shards("events")[0]["ShardId"]
     put(server, 30, "unread in the parent")
@@ -226,7 +226,9 @@ def test_a_shard_of_the_start_that_is_gone_stops_the_batch_unless_that_is_allowe
     server.trim("events", parent)
     with pytest.raises(DataLossError, match=rf"{parent}.*no longer listed"):
         read(begun)
-    assert set(read(begun, failOnDataLoss="false")) <= set(left)
+    found = read(begun, failOnDataLoss="false")
+    assert found.count(None) == 1  # the gap, as a row
+    assert {data for data in found if data is not None} == set(left) - {record.data for record in one}
 
 
 def test_a_shard_of_both_bounds_that_is_gone_since_is_no_loss_where_nothing_was_to_be_read(
@@ -241,15 +243,38 @@ def test_a_shard_of_both_bounds_that_is_gone_since_is_no_loss_where_nothing_was_
 
 
 def test_a_stream_made_anew_is_not_read_with_an_old_offset(
-    server: KinesisServer, options: dict[str, str], read: Read
+    server: KinesisServer, query: MakeQuery, options: dict[str, str], read: Read
 ) -> None:
     put(server, 30, "old")
-    offset = tip(options)
+    tip_before = tip(options)
+    running = query()
+    running.drain(30)
     server.delete_stream("events")
     server.create_stream("events", 2)
-    put(server, 30, "new")
-    with pytest.raises((StreamError, DataLossError), match="events"):
-        read(offset)
+    new = put(server, 30, "new")
+    with pytest.raises(DataLossError, match="deleted and made again"):
+        read(running.offset)
+    with pytest.raises(DataLossError, match="events"):
+        read(tip_before)
+    found = read(running.offset, failOnDataLoss="false")
+    assert found.count(None) == 2  # a gap for each shard that was being read
+    assert sorted(data for data in found if data is not None) == sorted(new)
+
+
+def test_what_came_and_went_behind_an_idle_start_stops_the_batch_unless_that_is_allowed(
+    server: KinesisServer, query: MakeQuery, read: Read
+) -> None:
+    put(server, 10, "read", shard=server.shards("events")[0]["ShardId"])
+    running = query()
+    running.drain(10)
+    put(server, 10, "lost")
+    server.set_clock(30 * 3600)
+    server.enforce_retention("events")
+    kept = put(server, 10, "kept")
+    with pytest.raises(DataLossError, match=r"retention \(24 hours\) has passed it"):
+        read(running.offset)
+    found = read(running.offset, failOnDataLoss="false")
+    assert sorted(data for data in found if data is not None) == sorted(kept)
 
 
 @pytest.mark.parametrize(

@@ -264,8 +264,12 @@ def test_a_trimmed_start_is_passed_over_where_that_is_allowed(server: KinesisSer
     before = running.batch() or []
     server.trim("events", shard, before_sequence_number=placed[30])
     after = running.drain(20)
-    assert [record.sequence_number for record in after] == placed[30:]
+    gap, *records = after
+    assert [record.sequence_number for record in records] == placed[30:]
     assert len(before) < 30
+    assert (gap.shard_id, gap.sequence_number) == (shard, placed[len(before)])
+    assert gap.arrived_at == pytest.approx(now - 70, abs=0.01)
+    assert f"the record {placed[len(before)]}, where reading was to go on, is gone" in str(gap.lost)
 
 
 def test_a_split_and_a_merge_lose_nothing_and_children_follow_their_parents(
@@ -349,7 +353,7 @@ def test_the_offset_holds_no_secret_and_reads_as_json(server: KinesisServer, que
     assert document["version"] == 1
     assert document["stream"] == "events"
     assert all(str(Position.parse(text)) == text for text in document["shards"].values())
-    assert set(document) <= {"version", "stream", "shards", "through", "first"}
+    assert set(document) <= {"version", "stream", "shards", "through", "first", "created", "clear", "lag"}
 
 
 def test_complete_through_never_runs_ahead_of_what_was_delivered(server: KinesisServer, query: MakeQuery) -> None:
