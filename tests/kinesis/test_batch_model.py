@@ -34,7 +34,12 @@ class History:
 
     def __init__(self, server: KinesisServer) -> None:
         self.server = server
-        self.options = {"streamName": "events", "region": "us-east-1", "endpointUrl": server.endpoint_url, "retrySeconds": "5"}
+        self.options = {
+            "streamName": "events",
+            "region": "us-east-1",
+            "endpointUrl": server.endpoint_url,
+            "retrySeconds": "5",
+        }
         self.put: list[bytes] = []
         self.marks: list[tuple[int, str]] = []
         self.now = server.now()
