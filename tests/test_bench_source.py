@@ -21,11 +21,11 @@ def test_the_source_is_measured_beside_a_plain_boto3_loop(tmp_path: Path) -> Non
     done = bench(*sizes)
     assert done.returncode == 0, done.stderr
     cases = {case["name"]: case for case in json.loads(figures.read_text())["cases"]}
-    assert set(cases) == {"1 shard", "3 shards", "3 shards, plain boto3", "8 limited"}
+    assert set(cases) == {"1 shard", "3 shards", "3 shards, plain boto3", "8 limited", "8 limited, catching up"}
     assert [cases[name]["runs"][0]["records"] for name in ("1 shard", "3 shards")] == [4000, 3999]
     assert all(case["runs"][0]["cpu_seconds"] > 0 for case in cases.values())
     # Not above what the server lets through; the last answer is not waited for, in a run as short as this one.
-    assert 0.3 < cases["8 limited"]["share"] < 1.5
+    assert all(0.2 < cases[name]["share"] < 1.5 for name in ("8 limited", "8 limited, catching up"))
     assert all(line.split("  ")[0] in done.stdout for line in cases)
 
 

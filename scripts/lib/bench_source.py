@@ -16,7 +16,7 @@ from typing import Any
 import run as run_script
 from bench_report import commit, machine, source_notes, table, versions
 from bench_run import MIB, RunFailed, said
-from bench_source_run import SourceRun, boto3_run, reader_run, spark_run
+from bench_source_run import SourceRun, boto3_run, reader_run, spark_run, stream_run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from kinesis_server import KinesisProcess, Limits
@@ -34,7 +34,7 @@ class Case:
     """One row of the table: a stream, read in one way several times."""
 
     name: str
-    way: str  # "reader", "spark" or "boto3"
+    way: str  # "reader", "stream", "spark" or "boto3"
     shards: int
     records: int
     limited: bool = False
@@ -77,15 +77,21 @@ def run(given: argparse.Namespace) -> None:
 
 def _cases(given: argparse.Namespace) -> Iterator[Case]:
     for shards in given.shards:
-        yield Case(f"{shards} shard{'s' * (shards > 1)}", "reader", shards, given.records // shards * shards)
+        yield Case(_shards(shards), "reader", shards, given.records // shards * shards)
     middle = given.shards[len(given.shards) // 2]
     records = given.records // middle * middle
-    yield Case(f"{middle} shards, plain boto3", "boto3", middle, records)
+    yield Case(f"{_shards(middle)}, plain boto3", "boto3", middle, records)
     if not given.no_spark:
-        yield Case(f"{middle} shards, Spark to noop", "spark", middle, records)
+        yield Case(f"{_shards(middle)}, Spark to noop", "spark", middle, records)
     if given.limited_mib:
         per_shard = given.limited_mib * MIB // _record_bytes(given.data_bytes)
-        yield Case(f"{LIMITED_SHARDS} limited", "reader", LIMITED_SHARDS, LIMITED_SHARDS * per_shard, limited=True)
+        records = LIMITED_SHARDS * per_shard
+        yield Case(f"{LIMITED_SHARDS} limited", "reader", LIMITED_SHARDS, records, limited=True)
+        yield Case(f"{LIMITED_SHARDS} limited, catching up", "stream", LIMITED_SHARDS, records, limited=True)
+
+
+def _shards(count: int) -> str:
+    return f"{count} shard{'s' * (count > 1)}"
 
 
 def _record_bytes(data_bytes: int) -> int:
@@ -120,7 +126,7 @@ def _run_once(case: Case, server: KinesisProcess, given: argparse.Namespace) -> 
     server.set_round_trip(given.round_trip_ms / 1000 if case.limited else 0.0)
     options = {"streamName": STREAM, "region": "us-east-1", "endpointUrl": server.endpoint_url}
     options["tasks"] = str(given.processes)
-    run_in = {"reader": reader_run, "boto3": boto3_run, "spark": spark_run}[case.way]
+    run_in = {"reader": reader_run, "stream": stream_run, "boto3": boto3_run, "spark": spark_run}[case.way]
     result = run_in(options, given.processes, server.pid)
     if (result.records, result.data_bytes) != (case.records, case.records * given.data_bytes):
         raise RunFailed(

@@ -1,6 +1,7 @@
-"""A reading process: takes its share on standard input, says that it is ready, and reads when it is let go.
+"""A reading process: takes shares on standard input, says that it is ready, reads when it is let go, and so on.
 
-A share is ("reader", a batch reader, a partition) or ("boto3", options, (its number, number of processes)).
+A share is ("reader", a batch or stream reader, a partition), ("boto3", options, (its number, number of processes)) or
+("nothing", a reader, None).
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ LIMIT_SECONDS = 300
 
 def main() -> None:
     signal.alarm(LIMIT_SECONDS)
-    way, what, share = pickle.loads(base64.b64decode(sys.stdin.readline()))
-    read = {"reader": read_partition, "boto3": read_plainly}[way]
-    print("ready", flush=True)
-    sys.stdin.readline()
-    before = _cpu()
-    records, data_bytes = read(what, share)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    told = {"records": records, "data_bytes": data_bytes, "cpu_seconds": _cpu() - before, "peak_mib": peak}
-    print(json.dumps(told), flush=True)
+    while line := sys.stdin.readline():
+        way, what, share = pickle.loads(base64.b64decode(line))
+        read = {"reader": read_partition, "boto3": read_plainly, "nothing": read_nothing}[way]
+        print("ready", flush=True)
+        sys.stdin.readline()
+        before = _cpu()
+        records, data_bytes = read(what, share)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        told = {"records": records, "data_bytes": data_bytes, "cpu_seconds": _cpu() - before, "peak_mib": peak}
+        print(json.dumps(told), flush=True)
 
 
 def read_partition(reader: Any, partition: Any) -> tuple[int, int]:
@@ -44,6 +46,11 @@ def read_partition(reader: Any, partition: Any) -> tuple[int, int]:
             records += batch.num_rows
             data_bytes += pc.sum(pc.binary_length(batch.column("data"))).as_py() or 0
     return records, data_bytes
+
+
+def read_nothing(reader: Any, share: Any) -> tuple[int, int]:
+    """Unpickling it has imported what reading needs."""
+    return 0, 0
 
 
 def read_plainly(options: dict[str, str], share: tuple[int, int]) -> tuple[int, int]:
