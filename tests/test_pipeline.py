@@ -119,6 +119,21 @@ def test_records_lost_to_retention_are_one_quarantined_row_where_that_is_allowed
     assert f"the oldest left is {numbers[55]}" in row["detail"]
 
 
+def test_the_line_of_a_micro_batch_says_how_far_behind_the_tip_it_ends(
+    spark: SparkSession, house: LakeHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = time.time()
+    for number in range(100):
+        house.server.put("events", event(number), arrival=now - 1000 + 10 * number)
+    with caplog.at_level("INFO", logger="event_lake.batch"):
+        house.run(spark, source_slice="400 seconds", source_max_records="60")
+    lags = [float(line.partition("lag_seconds=")[2]) for line in caplog.messages if "lag_seconds=" in line]
+    assert len(lags) >= 3
+    assert lags == sorted(lags, reverse=True)
+    assert lags[0] == pytest.approx(600, abs=60)
+    assert lags[-1] < 15
+
+
 def test_records_thirty_hours_old_after_fresh_ones_are_not_late(spark: SparkSession, house: LakeHouse) -> None:
     for number in range(10):
         house.server.put("events", event(number))

@@ -57,11 +57,13 @@ class BatchWriter:
             parts = volumes(batch)
             counts = self._count(str(query_id), parts)
             check_accounting(batch_id, counts)
-            self._sink.write(batch, parts, self._mark(str(query_id), batch_id), datetime.now(UTC))
+            mark = self._mark(str(query_id), batch_id)
+            self._sink.write(batch, parts, mark, datetime.now(UTC))
         finally:
             batch.unpersist()
         self.totals += counts
-        log.info("%s batch=%d seconds=%.1f", counts, batch_id, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        log.info("%s batch=%d seconds=%.1f lag_seconds=%.1f", counts, batch_id, seconds, mark.lag_seconds)
 
     def _count(self, query_id: str, parts: list[Volume]) -> Counts:
         plan = read_plan_metrics(self._spark.streams.get(query_id))

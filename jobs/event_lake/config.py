@@ -38,6 +38,8 @@ class Source:
     starting_position: str = "trim_horizon"
     fail_on_data_loss: bool = True
     slice: timedelta = timedelta(minutes=10)
+    max_records: int = 0
+    max_bytes: Bytes = Bytes(0)
     hold_back: timedelta = timedelta(milliseconds=200)
     tasks: int = 0
     connections_per_task: int = 8
@@ -223,6 +225,8 @@ def _check_source(source: Source) -> None:
             ) from None
     if source.tasks < 0:
         raise ConfigError(f"source.tasks is {source.tasks}; expected 0 (one for each core) or more")
+    if source.max_records < 0:
+        raise ConfigError(f"source.max_records is {source.max_records}; expected 0 (no bound) or more")
     if source.connections_per_task < 1:
         raise ConfigError(f"source.connections_per_task is {source.connections_per_task}; expected at least 1")
 

@@ -39,6 +39,14 @@ class BatchMark:
     def offset_hash(self) -> str:
         return hashlib.sha256(self.end_offset.encode()).hexdigest()
 
+    @property
+    def lag_seconds(self) -> float:
+        """How long the next record of the slowest shard had been waiting when this was planned; 0 at the tip, and where
+        the source does not tell."""
+        offset = json.loads(self.end_offset)
+        lag = offset.get("lag") if isinstance(offset, dict) else None
+        return max(lag.values()) if lag else 0.0
+
     def to_json(self) -> str:
         return json.dumps({**asdict(self), "offset_hash": self.offset_hash}, sort_keys=True)
 

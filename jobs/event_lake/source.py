@@ -37,6 +37,10 @@ def kinesis_options(source: Source, parallelism: int) -> dict[str, str]:
         "connectionsPerTask": str(source.connections_per_task),
         "retrySeconds": str(source.retry_for.total_seconds()),
     }
+    if source.max_records:
+        options["maxRecordsPerBatch"] = str(source.max_records)
+    if source.max_bytes.count:
+        options["maxBytesPerBatch"] = str(source.max_bytes.count)
     if source.region:
         options["region"] = source.region
     if source.endpoint_url:

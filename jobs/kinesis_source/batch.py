@@ -61,7 +61,7 @@ def plan(bounds: Bounds, options: Options) -> BatchPlan:
     ]
     if isinstance(start, StreamOffset):
         begun = [each.shard_id for each in ranges if each.shard_id in start.shards]
-        gaps += Planner(client, options).replay(start, begun)
+        gaps += Planner(client, options).replay(start, start, begun)[0]
     return BatchPlan(ranges, gaps)
 
 

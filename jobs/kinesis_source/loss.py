@@ -61,6 +61,14 @@ class LossWatch:
             reached = replace(reached, created="an unknown time")  # an offset of an earlier version
         return self._compare(reached, clear, facts)
 
+    def inspect_replay(self, begun: StreamOffset, reached: StreamOffset, shards: Iterable[str]) -> tuple[Gap, ...]:
+        """The loss of a whole planned micro-batch: the stream that it was planned for is no more."""
+        facts = self.look()
+        if reached.created is None or reached.created == facts.created:
+            return ()
+        old = replace(begun, shards={shard: begun.shards[shard] for shard in shards}, created=reached.created)
+        return self._made_again(old, {}, facts).gaps
+
     def allow(self, gaps: Iterable[Gap]) -> tuple[Gap, ...]:
         """The gaps again, logged, where going on without the records is allowed. Raises DataLossError where not."""
         gaps = tuple(gaps)

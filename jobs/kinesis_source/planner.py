@@ -82,15 +82,18 @@ class Planner:
                 raise
             return lost
 
-    def replay(self, begun: StreamOffset, shards: Iterable[str]) -> tuple[Gap, ...]:
-        """What may be gone of a micro-batch that was planned before a stop, by where it begins. Raises DataLossError
-        unless that is allowed."""
-        self._watch.look()
+    def replay(self, begun: StreamOffset, reached: StreamOffset, shards: list[str]) -> tuple[tuple[Gap, ...], bool]:
+        """What may be gone of a micro-batch that was planned before a stop, and whether the stream is still the same
+        one, so that what is left can be read. Raises DataLossError unless loss is allowed."""
+        made_again = self._watch.inspect_replay(begun, reached, shards)
+        if made_again:
+            return made_again, False
         self._recall(begun)
         suspects = self._watch.suspects({shard: begun.shards[shard] for shard in shards}, self._clear)
-        return self._watch.allow(
+        gaps = [
             self._watch.expired(s, begun.shards[s], self._clear[s], ShardView(begun.shards[s]))[0] for s in suspects
-        )
+        ]
+        return self._watch.allow(gaps), True
 
     def _next(self, reached: StreamOffset, limits: Limits) -> StreamOffset:
         goal = self._options.ending_position
@@ -117,11 +120,8 @@ class Planner:
         return self._offset(reached, {**reached.shards, **{s: p.end for s, p in plans.items()}}, span.end, gaps)
 
     def _recall(self, reached: StreamOffset) -> None:
-        """What the offset says of its shards: single ones and all alike."""
-        through = parse_time(reached.through) if reached.through else float("-inf")
         for shard in reached.shards:
-            written = parse_time(reached.clear[shard]) if shard in reached.clear else through
-            known = max(written, through, self._clear.get(shard, through))
+            known = max(_written(reached, shard), self._clear.get(shard, float("-inf")))
             if known > float("-inf"):
                 self._clear[shard] = known
 
@@ -211,12 +211,8 @@ class Planner:
 
     def _is_stale(self, reached: StreamOffset) -> bool:
         """Whether the log knows too little of an idle shard: a stop would make it look like loss too soon."""
-        return any(
-            position.kind in ("after", "time", "trim_horizon")
-            and shard in self._clear
-            and (shard not in reached.clear or self._clear[shard] - parse_time(reached.clear[shard]) > STALE_SECONDS)
-            for shard, position in reached.shards.items()
-        )
+        idle = [s for s, p in reached.shards.items() if p.kind in ("after", "time", "trim_horizon")]
+        return any(self._clear[s] - _written(reached, s) > STALE_SECONDS for s in idle if s in self._clear)
 
     def _lag_of(self, ends: Mapping[str, Position]) -> dict[str, float]:
         now, lag = self._client.clock.now(), dict[str, float]()
@@ -249,3 +245,9 @@ class Planner:
 
     def _is_over(self, shard: str, start: Position) -> bool:
         return self._shards.first_page(ShardCursor(self._client, shard, start)).at_end
+
+
+def _written(offset: StreamOffset, shard: str) -> float:
+    """What an offset says of one shard, or else of all alike: everything that arrived before lies before it."""
+    moments = (offset.clear.get(shard), offset.through)
+    return max((parse_time(moment) for moment in moments if moment), default=float("-inf"))

@@ -148,9 +148,10 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow): 
         begun = StreamOffset(reached.stream, reached.first or {}) if start == FIRST else StreamOffset.from_json(start)
         gaps = [gap for gap in reached.gaps if gap not in begun.gaps]
         ranges = _ranges(begun.shards, reached.shards, gaps)
-        if self._planner is None and start != FIRST:
+        if self._planner is None:
             # A replay, and nobody knows how long after. What is found missing now stands in no offset.
-            gaps += self._plan().replay(begun, [each.shard_id for each in ranges])
+            lost, readable = self._plan().replay(begun, reached, [each.shard_id for each in ranges])
+            gaps, ranges = [*gaps, *lost], ranges if readable else []
         shares = spread(ranges, self._options.tasks)
         return [*([Gaps(gaps)] if gaps else []), *(ShardRanges(share) for share in shares)]
 

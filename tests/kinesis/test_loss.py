@@ -149,6 +149,19 @@ def test_a_start_at_latest_that_was_stopped_for_longer_than_retention_is_a_loss(
         running.batch()
 
 
+def test_a_pinned_end_is_followed_by_no_micro_batch_about_shards_without_records(
+    server: KinesisServer, query: MakeQuery
+) -> None:
+    put(server, *"abc", shard=server.shards("events")[0]["ShardId"], age=5)
+    running = query()
+    goal = json.dumps(tip(running.options).to_json())
+    running.restart(endingPosition=goal)
+    assert texts(running.batch()) == list("abc")
+    assert [running.batch() for _ in range(3)] == [None] * 3
+    running.restart()
+    assert [running.batch() for _ in range(3)] == [None] * 3
+
+
 # Behind `at`: the next record was known
 
 
