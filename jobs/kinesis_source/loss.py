@@ -81,10 +81,11 @@ class LossWatch:
 
     # Behind a position that proves nothing
 
-    def suspects(self, active: Mapping[str, Position], clear: Mapping[str, float]) -> list[str]:
-        """Shards of which nobody knows what arrived before retention began, behind where reading stands."""
+    def suspects(self, active: Mapping[str, Position], clear: Mapping[str, float]) -> dict[str, float]:
+        """Shards of which nobody knows what arrived before retention began, behind where reading stands; and since
+        when not."""
         horizon = self._horizon()
-        return [s for s, position in active.items() if position.kind != "at" and clear.get(s, horizon) < horizon]
+        return {s: clear[s] for s, p in active.items() if p.kind != "at" and clear.get(s, horizon) < horizon}
 
     def expired(self, shard: str, position: Position, clear: float, view: ShardView) -> tuple[Gap, Position]:
         """The loss behind a suspect, and where reading goes on; `view` is what is there now."""

@@ -15,6 +15,7 @@ sliceSeconds        600             most arrival time, in seconds, that one micr
 maxRecordsPerBatch  no limit        most records of a micro-batch, about; exact where a shard's part is under 2,500
 maxBytesPerBatch    no limit        most bytes of a micro-batch, about; exact where a shard's part is under 2 MiB
 holdBackMs          200             how far behind the server's clock a busy shard's micro-batch ends, in milliseconds
+idlePauseMs         200             least time between two looks at an idle stream, in milliseconds
 tasks               CPU count       most Spark tasks a micro-batch is read with
 connectionsPerTask  8               most requests that one task has under way
 retrySeconds        120             how long a failing request is tried again before the query stops
@@ -43,6 +44,7 @@ NAMES = (
     "maxRecordsPerBatch",
     "maxBytesPerBatch",
     "holdBackMs",
+    "idlePauseMs",
     "tasks",
     "connectionsPerTask",
     "retrySeconds",
@@ -63,6 +65,7 @@ class Options:
     max_records: float = float("inf")
     max_bytes: float = float("inf")
     hold_back_seconds: float = 0.2
+    idle_pause_seconds: float = 0.2
     tasks: int = 0
     connections: int = 8
     retry_seconds: float = 120.0
@@ -104,6 +107,7 @@ class Options:
             max_records=_number(texts, "maxRecordsPerBatch", float("inf"), least=1.0),
             max_bytes=_number(texts, "maxBytesPerBatch", float("inf"), least=1.0),
             hold_back_seconds=_number(texts, "holdBackMs", 200.0, least=0.0) / 1000,
+            idle_pause_seconds=_number(texts, "idlePauseMs", 200.0, least=0.0) / 1000,
             tasks=int(_number(texts, "tasks", float(os.cpu_count() or 1), least=1.0)),
             connections=int(_number(texts, "connectionsPerTask", 8.0, least=1.0)),
             retry_seconds=_number(texts, "retrySeconds", 120.0, least=0.0),

@@ -16,13 +16,15 @@ from dataclasses import replace
 from typing import TypeVar
 
 from kinesis_source import first_start
+from kinesis_source.clear import ClearTimes
 from kinesis_source.client import KinesisClient
 from kinesis_source.errors import StreamError
 from kinesis_source.gap import Gap
+from kinesis_source.lag import describe, lag_of
 from kinesis_source.lineage import Lineage
 from kinesis_source.loss import SUSPICIOUS, LossWatch
 from kinesis_source.options import Options
-from kinesis_source.position import END, Position, StreamOffset, at_time, format_time, parse_time
+from kinesis_source.position import END, TRIM_HORIZON, Position, StreamOffset, at_time, format_time, parse_time
 from kinesis_source.shard_plan import STALE_SECONDS, ShardPlan, ShardPlanner, ShardView
 from kinesis_source.shards import ShardCursor
 from kinesis_source.slices import Limits
@@ -44,7 +46,7 @@ class Planner:
         self._watch = LossWatch(client, options, self._lineage)
         self._shards = ShardPlanner(client, options)
         self._views: dict[str, ShardView] = {}
-        self._clear: dict[str, float] = {}  # see StreamOffset.clear; here never older than a trigger
+        self._clear = ClearTimes()
         self._begun: StreamOffset | None = None  # a start that no offset log knows of
         self.lag: dict[str, float] = {}  # seconds that the next record of a shard has been waiting; 0 at the tip
 
@@ -71,13 +73,13 @@ class Planner:
 
         Raises DataLossError where something of it is gone, unless that is allowed: then the end has gaps.
         """
-        self._recall(reached)
+        self._clear.recall(reached)
         try:
-            lost = self._watch.inspect(reached, self._clear)
+            lost = self._watch.inspect(reached, self._clear.shards)
             return lost or self._next(reached, limits or self._options.limits)
         except StreamError as error:
             self._views.clear()
-            lost = self._watch.diagnose(reached, self._clear, error) if error.code in SUSPICIOUS else None
+            lost = self._watch.diagnose(reached, self._clear.shards, error) if error.code in SUSPICIOUS else None
             if lost is None:
                 raise
             return lost
@@ -88,10 +90,11 @@ class Planner:
         made_again = self._watch.inspect_replay(begun, reached, shards)
         if made_again:
             return made_again, False
-        self._recall(begun)
-        suspects = self._watch.suspects({shard: begun.shards[shard] for shard in shards}, self._clear)
+        self._clear.recall(begun)
+        suspects = self._watch.suspects({shard: begun.shards[shard] for shard in shards}, self._clear.shards)
         gaps = [
-            self._watch.expired(s, begun.shards[s], self._clear[s], ShardView(begun.shards[s]))[0] for s in suspects
+            self._watch.expired(shard, begun.shards[shard], before, ShardView(begun.shards[shard]))[0]
+            for shard, before in suspects.items()
         ]
         return self._watch.allow(gaps), True
 
@@ -102,47 +105,39 @@ class Planner:
             active = {s: p for s, p in active.items() if s in goal.shards and not p.covers(goal.shards[s])}
         if not active:
             return self._offset(reached, dict(reached.shards), None)
-        suspects = self._watch.suspects(active, self._clear)
+        suspects = self._watch.suspects(active, self._clear.shards)
         self._look_ahead(active, suspects, limits)
         if lost := self._expired(reached, suspects):
             return lost
         views = {shard: self._views[shard] for shard in active}
         waiting = [(view.next.arrival, view.rate) for view in views.values() if view.next is not None]
         span = limits.slice(waiting, len(active), self._client.clock.now() - self._options.hold_back_seconds)
-        if goal is not None and span.at_now and not limits.by_volume:
+        empty = goal is not None and any(goal.shards[shard] == TRIM_HORIZON for shard in active)
+        if goal is not None and span.at_now and not limits.by_volume and not empty:
             # The goal was the tip a while ago; nothing has to be asked to end there.
             known = parse_time(goal.through) if goal.through else None
             plans = {shard: ShardPlan(goal.shards[shard], ShardView(goal.shards[shard]), known) for shard in active}
         else:
             plans = self._each(active, lambda s: self._shards.plan(s, active[s], views[s], span))
         gaps = [plan.gap for plan in plans.values() if plan.gap is not None]
-        self._take(plans)
+        self._views |= {shard: plan.view for shard, plan in plans.items()}
+        self._clear.planned(plans)
         return self._offset(reached, {**reached.shards, **{s: p.end for s, p in plans.items()}}, span.end, gaps)
-
-    def _recall(self, reached: StreamOffset) -> None:
-        for shard in reached.shards:
-            known = max(_written(reached, shard), self._clear.get(shard, float("-inf")))
-            if known > float("-inf"):
-                self._clear[shard] = known
 
     def _look_ahead(self, active: Mapping[str, Position], suspects: Iterable[str], limits: Limits) -> None:
         again = set(suspects)
         for shard, position in active.items():
             view = self._views.get(shard)
-            if view is None or view.about != position or shard in again:
+            if view is None or view.about != position or shard in again or self._is_old(view):
                 self._views[shard] = ShardView(position)
         unknown = [shard for shard in active if not self._views[shard].known and not self._views[shard].stuck]
         looks = self._each(unknown, lambda s: self._shards.look_ahead(s, active[s], limits.by_volume))
         self._views |= looks
-        for shard, view in looks.items():
-            if view.tip_at is not None and view.cursor is not None:  # open, and nothing there
-                self._clear[shard] = max(view.tip_at, self._clear.get(shard, view.tip_at))
+        self._clear.looked(looks)
 
-    def _take(self, plans: Mapping[str, ShardPlan]) -> None:
-        for shard, plan in plans.items():
-            self._views[shard] = plan.view
-            if plan.clear is not None:
-                self._clear[shard] = max(plan.clear, self._clear.get(shard, plan.clear))
+    def _is_old(self, view: ShardView) -> bool:
+        """Whether an idle shard has not been asked for long: slices that are far behind the tip pass it by."""
+        return view.tip_at is not None and self._client.clock.now() - view.tip_at > STALE_SECONDS
 
     def _each(self, shards: Iterable[str], work: Callable[[str], T]) -> dict[str, T]:
         wanted = list(shards)
@@ -151,12 +146,13 @@ class Planner:
         with ThreadPoolExecutor(min(PLANNING_THREADS, len(wanted))) as pool:
             return dict(zip(wanted, pool.map(work, wanted), strict=True))
 
-    def _expired(self, reached: StreamOffset, suspects: Iterable[str]) -> StreamOffset | None:
+    def _expired(self, reached: StreamOffset, suspects: Mapping[str, float]) -> StreamOffset | None:
+        """`reached` moved over what is gone behind suspects, by until when each was known to be clear."""
         gaps, ends, clear = list[Gap](), dict(reached.shards), dict(reached.clear)
-        for shard in suspects:
+        for shard, before in suspects.items():
             view = self._views[shard]
-            if view.known:
-                before = parse_time(clear[shard]) if shard in clear else self._clear[shard]
+            # A record that is there from before then shows that retention has not passed it yet.
+            if view.known and not (view.next is not None and view.next.arrival <= before):
                 gap, ends[shard] = self._watch.expired(shard, reached.shards[shard], before, view)
                 clear[shard] = format_time(view.tip_at or self._client.clock.now())
                 gaps.append(gap)
@@ -170,71 +166,31 @@ class Planner:
         self, reached: StreamOffset, planned: dict[str, Position], slice_end: float | None, gaps: Iterable[Gap] = ()
     ) -> StreamOffset:
         ends, begun = self._lineage.follow(reached.shards, planned)
-        for child in begun:
-            known = [self._clear.get(parent) for parent in self._lineage.shards[child].parents if parent in ends]
-            if known and None not in known:
-                self._clear[child] = min(moment for moment in known if moment is not None)
-        self.lag = self._lag_of(ends)
+        self._clear.begun(begun, ends, self._lineage)
+        self.lag = lag_of(ends, self._views, self._clear.shards, self._client.clock.now())
         allowed = self._watch.allow(gaps)
         fresh = reached is self._begun
-        if ends == dict(reached.shards) and not (allowed or fresh or self._is_stale(reached)):
+        if ends == dict(reached.shards) and not (allowed or fresh or self._clear.is_news(reached)):
             return reached
         self._begun = None
-        facts = self._watch.facts
-        through = None if begun or slice_end is None else self._through(ends, slice_end)
-        clear = {s: format_time(self._clear[s]) for s, p in ends.items() if p.kind != "at" and s in self._clear}
+        facts, goal = self._watch.facts, self._options.ending_position
+        through = None
+        if not begun and slice_end is not None:
+            through = self._clear.through(ends, self._lineage, slice_end, goal)
         offset = StreamOffset(
             reached.stream,
             ends,
             max(filter(None, (reached.through, through)), key=parse_time, default=None),
             first=reached.first if all(p.sequence is None for p in reached.shards.values()) else None,
             created=reached.created or (facts.created if facts else None),
-            clear=clear,
+            clear=self._clear.to_json(ends),
             lag={shard: seconds for shard, seconds in self.lag.items() if seconds},
             gaps=allowed,
         )
-        log.info("planned stream=%s %s", reached.stream, self.describe_lag(offset))
-        return offset
-
-    def _through(self, ends: Mapping[str, Position], slice_end: float) -> str | None:
-        """The arrival time before which everything lies before `ends`: what every shard is clear of. Children that
-        are not in yet hold nothing that arrived before their parent's end; of unknown children only that is known."""
-        goal = self._options.ending_position
-        known = [slice_end]
-        if goal is not None and goal.through is not None:
-            known.append(parse_time(goal.through))
-        for shard in [s for s, p in ends.items() if p != END] + self._lineage.childless(ends):
-            reached_goal = goal is not None and shard in goal.shards and ends[shard].covers(goal.shards[shard])
-            if not reached_goal:
-                known.append(self._clear.get(shard, float("-inf")))
-        return format_time(min(known)) if min(known) > float("-inf") else None
-
-    def _is_stale(self, reached: StreamOffset) -> bool:
-        """Whether the log knows too little of an idle shard: a stop would make it look like loss too soon."""
-        idle = [s for s, p in reached.shards.items() if p.kind in ("after", "time", "trim_horizon")]
-        return any(self._clear[s] - _written(reached, s) > STALE_SECONDS for s in idle if s in self._clear)
-
-    def _lag_of(self, ends: Mapping[str, Position]) -> dict[str, float]:
-        now, lag = self._client.clock.now(), dict[str, float]()
-        for shard, position in ends.items():
-            view = self._views.get(shard)
-            if view is None or view.about != position or position == END:
-                continue
-            if view.next is not None:
-                lag[shard] = round(max(0.0, now - view.next.arrival), 3)
-            elif view.tip_at is not None:
-                lag[shard] = 0.0
-            elif shard in self._clear:
-                lag[shard] = round(max(0.0, now - self._clear[shard]), 3)
-        return lag
-
-    def describe_lag(self, offset: StreamOffset) -> str:
-        slowest = max(self.lag, key=lambda shard: self.lag[shard], default=None)
-        behind = sum(1 for seconds in self.lag.values() if seconds)
-        return (
-            f"shards={len(offset.shards)} behind={behind} lag_seconds={self.lag[slowest] if slowest else 0:g} "
-            f"slowest={slowest or '-'} through={offset.through or '-'}"
+        log.info(
+            "planned stream=%s shards=%d %s through=%s", offset.stream, len(ends), describe(self.lag), offset.through
         )
+        return offset
 
     # The first start
 
@@ -245,9 +201,3 @@ class Planner:
 
     def _is_over(self, shard: str, start: Position) -> bool:
         return self._shards.first_page(ShardCursor(self._client, shard, start)).at_end
-
-
-def _written(offset: StreamOffset, shard: str) -> float:
-    """What an offset says of one shard, or else of all alike: everything that arrived before lies before it."""
-    moments = (offset.clear.get(shard), offset.through)
-    return max((parse_time(moment) for moment in moments if moment), default=float("-inf"))

@@ -62,9 +62,10 @@ class Position:
         return own is not None and (sequence < own or (self.kind == "after" and sequence == own))
 
     def covers(self, goal: Position) -> bool:
-        """Whether a reader that stands here has reached `goal`; a goal at the trim horizon is an empty shard's."""
+        """Whether a reader that stands here has reached `goal`. A goal at the trim horizon is an empty shard's: it is
+        reached, but where the next record was known (``at``) and so must be gone."""
         if self == goal or self.kind == "end" or goal == TRIM_HORIZON:
-            return True
+            return goal != TRIM_HORIZON or self.kind != "at"
         own, aim = self.sequence, goal.sequence
         if own is None or aim is None:
             return False

@@ -12,7 +12,7 @@ from kinesis_source.client import KinesisClient
 from kinesis_source.errors import StreamError
 from kinesis_source.gap import Gap
 from kinesis_source.options import Options
-from kinesis_source.position import END, Position, after, at, at_time, format_time, parse_time
+from kinesis_source.position import END, TRIM_HORIZON, Position, after, at, at_time, format_time, parse_time
 from kinesis_source.shards import Page, ShardCursor
 from kinesis_source.slices import Next, Rate, Slice, next_of
 
@@ -170,7 +170,11 @@ class ShardPlanner:
     def _bounded(self, shard: str, plan: ShardPlan) -> ShardPlan:
         """Not beyond the ending position. A shard at its tip has passed it, even if it never had a record to read."""
         goal = self._options.ending_position
-        if goal is None or not (plan.end.covers(goal.shards[shard]) or plan.view.tip_at is not None):
+        if (
+            goal is None
+            or goal.shards[shard] == TRIM_HORIZON
+            or not (plan.end.covers(goal.shards[shard]) or plan.view.tip_at is not None)
+        ):
             return plan
         pinned = parse_time(goal.through) if goal.through else None
         clear = min(plan.clear, pinned) if plan.clear is not None and pinned is not None else None

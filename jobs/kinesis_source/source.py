@@ -105,6 +105,8 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow): 
 
         Spark 4.2 gives where that micro-batch begins, and how much it may hold; 4.1 gives nothing.
         """
+        # Without a trigger interval Spark asks an idle source every 10 ms.
+        time.sleep(max(0.0, self._idle_until - time.monotonic()))
         planner, reached = self._plan(), self._reached
         if start is not None and start != FIRST:
             reached = StreamOffset.from_json(start)
@@ -119,7 +121,10 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow): 
                     f"stream {self._options.stream}: planning came no further for {self._options.retry_seconds:g} s. "
                     "Nothing is lost; start the query again and it goes on from its checkpoint."
                 )
+            time.sleep(self._options.idle_pause_seconds)
             self._reached = planner.next(reached, under(limit, self._options.limits))
+        if self._reached is reached:
+            self._idle_until = time.monotonic() + self._options.idle_pause_seconds
         return self._reached.to_json()
 
     def getDefaultReadLimit(self) -> Any:
@@ -164,6 +169,7 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow): 
         return self._planner
 
     _available_now = False
+    _idle_until = 0.0
 
     def _goal(self) -> StreamOffset:
         goal = self._options.ending_position

@@ -22,7 +22,7 @@ def query(server: KinesisServer) -> Callable[..., KinesisQuery]:
     """Makes a query on the stream `events`; keyword arguments are options."""
 
     def make(**options: str) -> KinesisQuery:
-        given = {"streamName": "events", "endpointUrl": server.endpoint_url, "holdBackMs": "0", "retrySeconds": "20"}
-        return KinesisQuery({**given, "tasks": "2", **options})
+        given = {"streamName": "events", "endpointUrl": server.endpoint_url, "retrySeconds": "20"}
+        return KinesisQuery({**given, "holdBackMs": "0", "idlePauseMs": "0", "tasks": "2", **options})
 
     return make

@@ -77,6 +77,22 @@ def test_a_shard_that_never_had_a_record_is_no_loss_either(server: KinesisServer
     assert texts(running.drain(1)) == ["first"]
 
 
+def test_a_shard_that_is_idle_while_another_one_catches_up_for_days_is_no_loss(
+    server: KinesisServer, query: MakeQuery
+) -> None:
+    busy, idle = (shard["ShardId"] for shard in server.shards("events"))
+    put(server, "idle", shard=idle, age=40 * HOUR)
+    numbers = [f"{number:02d}" for number in range(60)]
+    for number in range(60):
+        put(server, numbers[number], shard=busy, age=(36 - number / 10) * HOUR)
+    running, records = query(sliceSeconds="60"), list[Delivered]()
+    for hour in range(62):
+        server.set_clock(hour * HOUR)  # and nothing is trimmed: it is the idle shard that matters
+        records += running.batch() or []
+        assert len(running.log.ends) > hour * 0.9
+    assert texts(records) == ["idle", *numbers]
+
+
 def test_an_idle_stream_makes_at_most_one_micro_batch_an_hour(server: KinesisServer, query: MakeQuery) -> None:
     put(server, "a", "b", "c")
     running = query()
@@ -180,6 +196,23 @@ def test_a_shard_whose_next_record_is_gone_and_that_is_empty_now_is_a_loss(
     assert [(gap.shard_id, gap.sequence_number) for gap in gaps(records)] == [(shard, numbers[-1])]
     put(server, "h", shard=shard)
     assert texts(running.drain(1)) == ["h"]
+
+
+def test_a_pinned_end_of_a_shard_that_has_lost_everything_is_no_excuse(server: KinesisServer, query: MakeQuery) -> None:
+    shard = server.shards("events")[0]["ShardId"]
+    put(server, "a", shard=shard, age=5 * HOUR)
+    put(server, "b", shard=shard, age=4 * HOUR)
+    running = query(sliceSeconds="60")
+    running.batch()
+    server.trim("events", shard)
+    goal = tip(running.options)
+    assert not running.offset.covers(goal)
+    running.restart(endingPosition=json.dumps(goal.to_json()))
+    with pytest.raises(DataLossError, match="holds nothing any more"):
+        running.batch()
+    running.restart(failOnDataLoss="false")
+    assert len(gaps(running.batch())) == 1
+    assert running.offset.covers(goal)
 
 
 def test_a_planned_micro_batch_that_retention_passes_before_it_is_read_is_a_loss(

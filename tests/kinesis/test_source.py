@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -79,6 +80,22 @@ def test_an_idle_shard_costs_one_getrecords_a_trigger(server: KinesisServer, que
         running.batch()
     for shard in server.shards("events"):
         assert len(server.calls("GetRecords", shard=shard["ShardId"])) <= 10
+
+
+def test_however_often_spark_asks_an_idle_shard_is_asked_five_times_a_second_at_most(
+    server: KinesisServer, query: MakeQuery
+) -> None:
+    put(server, 5)
+    running = query(idlePauseMs="200")
+    running.drain(5)
+    server.clear_calls()
+    began = time.monotonic()
+    while time.monotonic() - began < 2:
+        running.batch()
+    for shard in server.shards("events"):
+        calls = server.calls("GetRecords", shard=shard["ShardId"])
+        assert 2 <= len(calls) <= 11
+        assert len(server.calls("GetShardIterator", shard=shard["ShardId"])) <= 1
 
 
 def test_a_busy_shard_is_planned_with_one_probe(server: KinesisServer, query: MakeQuery) -> None:
