@@ -99,30 +99,44 @@ class Planner:
         return self._watch.allow(gaps), True
 
     def _next(self, reached: StreamOffset, limits: Limits) -> StreamOffset:
-        goal = self._options.ending_position
-        active = {shard: position for shard, position in reached.shards.items() if position != END}
-        if goal is not None:
-            active = {s: p for s, p in active.items() if s in goal.shards and not p.covers(goal.shards[s])}
-        if not active:
-            return self._offset(reached, dict(reached.shards), None)
-        suspects = self._watch.suspects(active, self._clear.shards)
+        active, known = self._active(reached), dict(self._clear.shards)
+        suspects = self._watch.suspects(active, known)
         self._look_ahead(active, suspects, limits)
         if lost := self._expired(reached, suspects):
             return lost
-        views = {shard: self._views[shard] for shard in active}
-        waiting = [(view.next.arrival, view.rate) for view in views.values() if view.next is not None]
-        span = limits.slice(waiting, len(active), self._client.clock.now() - self._options.hold_back_seconds)
-        empty = goal is not None and any(goal.shards[shard] == TRIM_HORIZON for shard in active)
-        if goal is not None and span.at_now and not limits.by_volume and not empty:
-            # The goal was the tip a while ago; nothing has to be asked to end there.
-            known = parse_time(goal.through) if goal.through else None
-            plans = {shard: ShardPlan(goal.shards[shard], ShardView(goal.shards[shard]), known) for shard in active}
-        else:
-            plans = self._each(active, lambda s: self._shards.plan(s, active[s], views[s], span))
+        # A suspect that could not be looked at stays where it is: to move on would be to forget the suspicion.
+        active = {s: p for s, p in active.items() if s not in suspects or self._views[s].known}
+        if not active:
+            return self._offset(reached, dict(reached.shards), None)
+        plans, slice_end = self._plans(active, limits)
+        if self._watch.suspects(active, known).keys() - suspects.keys():
+            # The server's clock is further than it was thought to be before it was asked: after a machine's sleep, say.
+            self._views, self._clear.shards = {}, known
+            return self._next(reached, limits)
         gaps = [plan.gap for plan in plans.values() if plan.gap is not None]
         self._views |= {shard: plan.view for shard, plan in plans.items()}
         self._clear.planned(plans)
-        return self._offset(reached, {**reached.shards, **{s: p.end for s, p in plans.items()}}, span.end, gaps)
+        return self._offset(reached, {**reached.shards, **{s: p.end for s, p in plans.items()}}, slice_end, gaps)
+
+    def _active(self, reached: StreamOffset) -> dict[str, Position]:
+        """The shards that have something to read, as far as is known, up to the goal if there is one."""
+        goal = self._options.ending_position
+        active = {shard: position for shard, position in reached.shards.items() if position != END}
+        if goal is None:
+            return active
+        return {s: p for s, p in active.items() if s in goal.shards and not p.covers(goal.shards[s])}
+
+    def _plans(self, active: Mapping[str, Position], limits: Limits) -> tuple[dict[str, ShardPlan], float]:
+        """The part of each shard in the next slice, and where that ends (Unix seconds)."""
+        goal, views = self._options.ending_position, {shard: self._views[shard] for shard in active}
+        waiting = [(view.next.arrival, view.rate) for view in views.values() if view.next is not None]
+        span = limits.slice(waiting, len(active), self._client.clock.now() - self._options.hold_back_seconds)
+        if goal is not None and span.at_now and not limits.by_volume:
+            ends = {shard: goal.shards[shard] for shard in active}
+            if TRIM_HORIZON not in ends.values():
+                # The goal was the tip a while ago; nothing has to be asked to end there.
+                return {shard: self._shards.pinned(end) for shard, end in ends.items()}, span.end
+        return self._each(active, lambda s: self._shards.plan(s, active[s], views[s], span)), span.end
 
     def _look_ahead(self, active: Mapping[str, Position], suspects: Iterable[str], limits: Limits) -> None:
         again = set(suspects)

@@ -167,6 +167,11 @@ class ShardPlanner:
         end = END if page.at_end else after(start.value)
         return ShardPlan(end, ShardView(end), clear=None if page.at_end else now, gap=gap)
 
+    def pinned(self, end: Position) -> ShardPlan:
+        """Up to the ending position without a look. Of a closed shard nobody knows then how long ago it was closed."""
+        through = self._options.ending_position.through if self._options.ending_position is not None else None
+        return ShardPlan(end, ShardView(end), parse_time(through) if through and end != END else None)
+
     def _bounded(self, shard: str, plan: ShardPlan) -> ShardPlan:
         """Not beyond the ending position. A shard at its tip has passed it, even if it never had a record to read."""
         goal = self._options.ending_position

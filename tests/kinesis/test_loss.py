@@ -131,6 +131,21 @@ def test_stopped_for_longer_than_retention_an_idle_shard_is_told_as_a_loss(
     assert (running.batch() or []) == []
 
 
+def test_a_pause_beyond_retention_is_told_though_the_query_never_stopped(
+    server: KinesisServer, query: MakeQuery
+) -> None:
+    shard = server.shards("events")[0]["ShardId"]
+    put(server, "a", shard=shard)
+    running = query()
+    running.drain(1)
+    pass_time(server, 1)
+    put(server, "lost", shard=shard)
+    pass_time(server, 30)
+    put(server, "left", shard=shard)
+    with pytest.raises(DataLossError, match=f"DATA LOSS in shard {shard}.*was never looked for"):
+        running.batch()
+
+
 def test_stopped_for_less_than_retention_is_no_loss(server: KinesisServer, query: MakeQuery) -> None:
     put(server, "a", "b")
     running = query()
