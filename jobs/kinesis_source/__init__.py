@@ -3,16 +3,25 @@
 Spark's own offset log holds, for every shard, the exact position where each micro-batch ends; a replay reads the same
 records, and there is no side metadata to lose. `source` is what Spark calls; `planner` decides in the driver where a
 micro-batch ends, by `first_start`, `slices` (how much), `shard_plan` (one shard), `loss`, `lineage`, `clear` and `lag`
-(all of them), `tip`; `reader` reads it in the executors, by a `crew` of threads that keep to a `pace` and to `memory`;
-`batches` makes Arrow of it, `aggregation` unpacks the KPL's records; `position` is what stands in the offset log and
-`gap` what is missing; `shards` and `client` are Kinesis' HTTP API, `credentials` and `signing` who calls it, `clock`
-its time; `options` and `errors` are what a user meets. Imports nothing from event_lake.
+(all of them), `tip`; `bounds` and `batch` where a batch query begins and ends; `reader` reads it in the executors, by a
+`crew` of threads that keep to a `pace` and to `memory`; `batches` makes Arrow of it, `aggregation` unpacks the KPL's
+records; `position` is what stands in the offset log and `gap` what is missing; `shards` and `client` are Kinesis' HTTP
+API, `credentials` and `signing` who calls it, `clock` its time; `options` and `errors` are what a user meets. Imports
+nothing from event_lake.
 """
 
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from kinesis_source.batch import plan
+from kinesis_source.batches import gaps_to_arrow
+from kinesis_source.bounds import Bounds
 from kinesis_source.client import KinesisClient
 from kinesis_source.errors import DataLossError, KinesisSourceError, OptionError, StreamError, UnavailableError
 from kinesis_source.options import Options
 from kinesis_source.position import Position, StreamOffset
+from kinesis_source.reader import read_ranges
 from kinesis_source.source import SCHEMA, KinesisDataSource
 from kinesis_source.tip import find_tip
 
@@ -26,6 +35,7 @@ __all__ = [
     "StreamError",
     "StreamOffset",
     "UnavailableError",
+    "read",
     "tip",
 ]
 
@@ -37,3 +47,16 @@ def tip(options: dict[str, str]) -> StreamOffset:
     """
     parsed = Options.parse(options)
     return find_tip(KinesisClient(parsed), parsed)
+
+
+def read(options: dict[str, str]) -> Iterator[pa.RecordBatch]:
+    """The records that ``spark.read`` would give for these options, in this process and without Spark.
+
+    Columns: `SCHEMA`; a shard's records come in order, shards interleaved. Raises the errors of
+    `kinesis_source.errors`.
+    """
+    bounds, parsed = Bounds.parse(options)
+    planned = plan(bounds, parsed)
+    if planned.gaps:
+        yield gaps_to_arrow(list(planned.gaps), parsed.stream_name)
+    yield from read_ranges(planned.ranges, parsed)

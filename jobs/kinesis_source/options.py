@@ -1,6 +1,6 @@
 """The options of ``spark.readStream.format("kinesis-exact")``, read once and typed.
 
-Names are case-insensitive, as everywhere in Spark.
+Names are case-insensitive, as everywhere in Spark. What a batch (``spark.read``) takes as start and end: see `bounds`.
 
 ==================  ==============  ===================================================================================
 option              default         meaning

@@ -18,11 +18,13 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pyarrow as pa
-from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
+from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceStreamReader, InputPartition
 from pyspark.sql.types import StructType
 
 from kinesis_source.admission import SupportsTriggerAvailableNow, default_read_limit, under
+from kinesis_source.batch import plan
 from kinesis_source.batches import gaps_to_arrow
+from kinesis_source.bounds import Bounds
 from kinesis_source.client import KinesisClient
 from kinesis_source.errors import UnavailableError
 from kinesis_source.gap import Gap
@@ -51,6 +53,9 @@ class KinesisDataSource(DataSource):
     def schema(self) -> str:
         return SCHEMA
 
+    def reader(self, schema: StructType) -> DataSourceReader:
+        return KinesisBatchReader(*Bounds.parse(self.options))
+
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:
         return KinesisStreamReader(Options.parse(self.options))
 
@@ -67,6 +72,22 @@ class Gaps(InputPartition):
     """What the planner found to be lost."""
 
     gaps: list[Gap]
+
+
+class KinesisBatchReader(DataSourceReader):
+    """``spark.read``: everything between two bounds (see `batch`), pinned when Spark plans a frame's first action."""
+
+    def __init__(self, bounds: Bounds, options: Options) -> None:
+        self._bounds, self._options = bounds, options
+
+    def partitions(self) -> list[InputPartition]:
+        planned = plan(self._bounds, self._options)
+        shares = [ShardRanges(share) for share in spread(planned.ranges, self._options.tasks)]
+        gaps = [Gaps(list(planned.gaps))] if planned.gaps else []
+        return [*gaps, *shares] or [ShardRanges([])]
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        return _read(partition, self._options)
 
 
 class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):  # type: ignore[misc]
@@ -141,9 +162,7 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow): 
         return [*([Gaps(gaps)] if gaps else []), *(ShardRanges(share) for share in shares)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        if isinstance(partition, Gaps):
-            return iter([gaps_to_arrow(partition.gaps, self._options.stream_name)])
-        return read_ranges(cast(ShardRanges, partition).ranges, self._options)
+        return _read(partition, self._options)
 
     def _plan(self) -> Planner:
         if self._planner is None:
@@ -173,6 +192,12 @@ def _ranges(begun: Mapping[str, Position], reached: Mapping[str, Position], gaps
         if shard in begun and begun[shard] not in (end, END)
         if shard not in passed and end.kind not in ("trim_horizon", "time")
     ]
+
+
+def _read(partition: InputPartition, options: Options) -> Iterator[pa.RecordBatch]:
+    if isinstance(partition, Gaps):
+        return iter([gaps_to_arrow(partition.gaps, options.stream_name)])
+    return read_ranges(cast(ShardRanges, partition).ranges, options)
 
 
 def spread(ranges: list[ShardRange], tasks: int) -> list[list[ShardRange]]:

@@ -1,6 +1,7 @@
 """Measures on this machine, with real protocols and real processes; every sub-command checks what it measured.
 
     scripts/bench [path]    the whole path, Kinesis to Delta, against plain Spark on the same events
+    scripts/bench source    the Kinesis source alone, against a plain boto3 loop
 
 Figures go to stdout, progress to stderr; --json keeps everything. Exit code 0: measured; 1: a run failed or its result
 was wrong.
@@ -14,9 +15,10 @@ import sys
 from types import FrameType
 
 import bench_path
+import bench_source
 from bench_run import RunFailed
 
-COMMANDS = {"path": bench_path}
+COMMANDS = {"path": bench_path, "source": bench_source}
 
 
 def main(arguments: list[str]) -> int:

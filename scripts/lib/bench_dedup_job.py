@@ -66,7 +66,9 @@ def run(spark: SparkSession, config: Config, given: argparse.Namespace) -> None:
     records.mkdir()
     fill_batches = -(-given.keys // FILL_BATCH) if given.engine == "spark" else 0
     for number in range(fill_batches):
-        write(records, number, [uuid(n) for n in range(number * FILL_BATCH, min((number + 1) * FILL_BATCH, given.keys))])
+        write(
+            records, number, [uuid(n) for n in range(number * FILL_BATCH, min((number + 1) * FILL_BATCH, given.keys))]
+        )
     for number in range(given.batches):
         write(records, fill_batches + number, list(batch_uuids(given, number)))
     storage = Storage.of_session(spark)
@@ -155,7 +157,9 @@ def fill(given: argparse.Namespace, config: Config) -> Manifest:
     segments = []
     for bucket in range(config.dedup.buckets):
         prefixes = bucket_range(bucket, config.dedup.buckets)
-        own = numbers[(numbers[:, 0] >> np.uint64(48) >= prefixes.start) & (numbers[:, 0] >> np.uint64(48) < prefixes.stop)]
+        own = numbers[
+            (numbers[:, 0] >> np.uint64(48) >= prefixes.start) & (numbers[:, 0] >> np.uint64(48) < prefixes.stop)
+        ]
         for n in range(BLOCKS):
             rows = given.keys // config.dedup.buckets // BLOCKS
             hi = rng.integers(prefixes.start << 48, prefixes.stop << 48, rows, np.uint64)

@@ -93,6 +93,17 @@ real limits: 5 calls/s and 2 MiB/s a shard, {1000 * round_trip:.0f} ms a round t
     return notes + "\nPeak memory, the JVM's resident and the Python processes' proportional sets:"
 
 
+def source_notes(processes: int, data_bytes: int, round_trip_ms: float) -> str:
+    """What the words of the source's table mean."""
+    return f"""
+Medians. {processes} processes read records of {data_bytes} bytes from a Kinesis server in a process of its own, on
+the same cores. records/s and MB/s: from letting them go to the last one's end, starting and planning apart. CPU s/M:
+seconds of all reading processes for a million records (Spark: of the JVM and its Python processes). plan s: finding
+where each shard ends. peak MiB: of all reading processes together. limited: 5 calls/s and 2 MiB/s a shard,
+{round_trip_ms:g} ms a round trip; catching up: slice by slice as a streaming query does, planning included; of 2 MiB/s:
+the share of that which was reached, without the second's worth that is saved up at the start."""
+
+
 def memory_lines(medians: Mapping[str, Figures]) -> list[str]:
     """Peaks by kind of process; each at its own moment, so that they add up to more than the peak of all."""
     return [

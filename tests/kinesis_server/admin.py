@@ -22,7 +22,7 @@ Answer = dict[str, Any] | None
 
 def list_shards(service: Service, request: Request, call: Call) -> Answer:
     now = service.now()
-    size = min(whole(request, "MaxResults", 1000, 1), 1000)
+    size = min(whole(request, "MaxResults", 1000, 1, 10_000), 1000)
     if request.get("NextToken") is not None:
         stream, after, chosen = _continued(service, request, call, now)
     else:
@@ -90,7 +90,7 @@ def create_stream(service: Service, request: Request, call: Call) -> Answer:
     # Four shards: "new data streams created with the on-demand capacity mode have 4 MB/s of write" (quotas and limits).
     shards = 4 if on_demand else whole(request, "ShardCount", None, 1)
     stream = service.create_stream(name, shards, on_demand=on_demand)
-    stream.record_bytes = whole(request, "MaxRecordSizeInKiB", 1024, 1024) * 1024
+    stream.record_bytes = whole(request, "MaxRecordSizeInKiB", 1024, 1024, 10_240) * 1024
     return None
 
 
@@ -101,7 +101,7 @@ def delete_stream(service: Service, request: Request, call: Call) -> Answer:
 
 def list_streams(service: Service, request: Request, call: Call) -> Answer:
     after = request.get("NextToken") or request.get("ExclusiveStartStreamName") or ""
-    size = min(whole(request, "Limit", 100, 1), 100)
+    size = min(whole(request, "Limit", 100, 1, 10_000), 100)
     streams = [stream for stream in service.streams() if stream.name > after]
     answer: dict[str, Any] = {
         "StreamNames": [stream.name for stream in streams[:size]],
@@ -115,7 +115,7 @@ def list_streams(service: Service, request: Request, call: Call) -> Answer:
 
 def describe_stream(service: Service, request: Request, call: Call) -> Answer:
     stream = service.stream_of(request)
-    size = min(whole(request, "Limit", 100, 1), 100)
+    size = min(whole(request, "Limit", 100, 1, 10_000), 100)
     after = request.get("ExclusiveStartShardId") or ""
     with stream.lock:
         creating = stream.status() == "CREATING"

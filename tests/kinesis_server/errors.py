@@ -48,6 +48,20 @@ def violated(member: str, constraint: str) -> ServiceError:
     )
 
 
+def kms_throttled() -> ServiceError:
+    return ServiceError(
+        "KMSThrottlingException",
+        "The request was denied due to request throttling. (Service: AWSKMS; Status Code: 400)",
+    )
+
+
+def access_denied(operation: str, stream: str) -> ServiceError:
+    return ServiceError(
+        "AccessDeniedException",
+        f"User is not authorized to perform: kinesis:{operation} on resource: {stream} because no policy allows it",
+    )
+
+
 def internal_failure() -> ServiceError:
     return ServiceError("InternalFailure", "Internal Service Failure", 500)
 

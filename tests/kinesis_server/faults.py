@@ -11,13 +11,19 @@ KINDS = (
     "throttle",  # ProvisionedThroughputExceededException, LimitExceededException where the operation has no other
     "internal",  # InternalFailure, 500
     "unavailable",  # ServiceUnavailable, 503
+    "kms_throttle",  # KMSThrottlingException: the key of an encrypted stream; GetRecords and puts only
+    "access_denied",  # AccessDeniedException: a policy of the stream or of its account
     "expired_iterator",  # ExpiredIteratorException; GetRecords only
     "partial",  # every other record refused, the rest stored; PutRecords only
     "reset",  # the connection is reset unanswered; the operation did not run
     "slow",  # the answer comes ``seconds`` late
     "truncated",  # the operation ran, the answer stops before its Content-Length
 )
-_ONLY = {"expired_iterator": "GetRecords", "partial": "PutRecords"}
+_ONLY = {
+    "expired_iterator": ("GetRecords",),
+    "partial": ("PutRecords",),
+    "kms_throttle": ("GetRecords", "PutRecord", "PutRecords"),
+}
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,8 @@ class Faults:
 
     def plan(self, operation: str, kind: str, count: int, shard: str | None, seconds: float) -> None:
         _check(kind)
-        if _ONLY.get(kind, operation) != operation:
-            raise ValueError(f"fault {kind!r} exists for {_ONLY[kind]} only, not for {operation}")
+        if operation not in _ONLY.get(kind, (operation,)):
+            raise ValueError(f"fault {kind!r} exists for {' and '.join(_ONLY[kind])} only, not for {operation}")
         with self._lock:
             self._planned.append(_Planned(operation, shard, Fault(kind, seconds), count))
 
@@ -75,7 +81,7 @@ class Faults:
                     return planned.fault
             if not self._rate or (self._operations is not None and operation not in self._operations):
                 return None
-            kinds = [kind for kind in self._kinds if _ONLY.get(kind, operation) == operation]
+            kinds = [kind for kind in self._kinds if operation in _ONLY.get(kind, (operation,))]
             if not kinds or self._random.random() >= self._rate:
                 return None
             return Fault(self._random.choice(kinds), self._seconds)

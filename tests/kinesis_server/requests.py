@@ -18,12 +18,14 @@ def required(request: dict[str, Any], member: str, kind: type[_T]) -> _T:
     return value
 
 
-def whole(request: dict[str, Any], member: str, default: int | None, least: int) -> int:
+def whole(request: dict[str, Any], member: str, default: int | None, least: int, most: int | None = None) -> int:
     value = request.get(member, default)
     if not isinstance(value, int) or isinstance(value, bool):
         raise violated(_camel(member), "Member must not be null")
     if value < least:
         raise violated(_camel(member), f"Member must have value greater than or equal to {least}")
+    if most is not None and value > most:
+        raise violated(_camel(member), f"Member must have value less than or equal to {most}")
     return value
 
 

@@ -11,9 +11,11 @@ import orjson
 from . import iterators, operations
 from .errors import (
     ServiceError,
+    access_denied,
     in_use,
     internal_failure,
     invalid_argument,
+    kms_throttled,
     limit_exceeded,
     not_found,
     throughput_exceeded,
@@ -112,6 +114,10 @@ class Service:
             raise unavailable()
         if fault.kind == "expired_iterator":
             raise iterators.expired(self.now() - iterators.LIFETIME_MS - 1, self.now())
+        if fault.kind == "kms_throttle":
+            raise kms_throttled()
+        if fault.kind == "access_denied":
+            raise access_denied(call["operation"], call["stream"] or "-")
         if fault.kind == "throttle" and call["operation"] in _THROUGHPUT:
             raise throughput_exceeded(call["shard"] or "-", call["stream"] or "-", self.account)
         if fault.kind == "throttle":
