@@ -21,6 +21,12 @@ class BatchMark:
         return hashlib.sha256(self.end_offset.encode()).hexdigest()
 
     @property
+    def is_of_shards(self) -> bool:
+        """Whether the source is one that says, with `complete_through`, how far it has been read."""
+        offset = json.loads(self.end_offset)
+        return isinstance(offset, dict) and "shards" in offset
+
+    @property
     def lag_seconds(self) -> float:
         """How long the next record of the slowest shard had been waiting when this was planned; 0 at the tip, and where
         the source does not tell."""

@@ -2,6 +2,7 @@
 
     scripts/bench [path]    the whole path, Kinesis to Delta, against plain Spark on the same events
     scripts/bench source    the Kinesis source alone, against a plain boto3 loop
+    scripts/bench dedup     the deduplication alone, its two engines at several numbers of keys
 
 Figures go to stdout, progress to stderr; --json keeps everything. Exit code 0: measured; 1: a run failed or its result
 was wrong.
@@ -14,11 +15,12 @@ import signal
 import sys
 from types import FrameType
 
+import bench_dedup
 import bench_path
 import bench_source
 from bench_run import RunFailed
 
-COMMANDS = {"path": bench_path, "source": bench_source}
+COMMANDS = {"path": bench_path, "source": bench_source, "dedup": bench_dedup}
 
 
 def main(arguments: list[str]) -> int:

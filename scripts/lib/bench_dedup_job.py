@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from event_lake.checkpoint import CheckpointLog
 from event_lake.config import Checkpoint, Config, Dedup, Lake, Source, Trigger
 from event_lake.deduplicate import engine_for
 from event_lake.deduplicate.folder import Folder
-from event_lake.deduplicate.index import BLOCKS, Manifest
+from event_lake.deduplicate.index import BLOCKS
 from event_lake.deduplicate.segment import Keys, Segment, bucket_range, encode
 from event_lake.mark import BatchMark
 from event_lake.metrics import check_accounting
@@ -52,7 +53,6 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("py4j").setLevel(logging.WARNING)
-    # Under the spark engine, the fill must stay in its state however long it takes.
     dedup = Dedup(engine=given.engine, window=timedelta(hours=24))
     checkpoint_path = given.home / "checkpoint"
     config = Config(Source(kind="files", path="-"), Lake(), Checkpoint(str(checkpoint_path)), dedup, Trigger())
@@ -80,8 +80,10 @@ def run(spark: SparkSession, config: Config, given: argparse.Namespace) -> None:
     def judge(batch: DataFrame, batch_id: int) -> None:
         began = time.monotonic()
         query_id = str(spark.sparkContext.getLocalProperty("sql.streaming.queryId"))
-        if filled is not None and batch_id == 0:
-            engine._last = Manifest(-1, query_id, "", filled.watermark, filled.segments)  # type: ignore[attr-defined]
+        if filled is not None and batch_id == 1:
+            # As if the index had held them before: the manifest that this micro-batch looks its keys up in.
+            last = engine._last  # type: ignore[attr-defined]
+            engine._last = replace(last, segments=(*filled, *last.segments))  # type: ignore[attr-defined]
         clock = datetime.now(UTC)
         judged = engine.judge(batch, BatchMark(query_id, batch_id, f"[{batch_id}]", None), clock)
         try:
@@ -111,14 +113,14 @@ def uuid(number: int) -> str:
 
 
 def batch_uuids(given: argparse.Namespace, number: int) -> Iterator[str]:
-    """New ones, and copies: half of filled keys, half of this micro-batch's own."""
+    """New ones, and copies: half of filled keys (which are there from the second micro-batch on), half of its own."""
     copies = int(given.batch * DUPLICATES / 2)
     first = given.keys + number * given.batch
     for n in range(given.batch - 2 * copies):
         yield uuid(first + n)
     for n in range(copies):
         yield uuid(first + n)
-        yield uuid((number * copies + n) * 7 % given.keys)
+        yield uuid((number * copies + n) % given.keys) if number else uuid(first + given.batch - 1 - n)
 
 
 def write(folder: Path, number: int, uuids: list[str]) -> None:
@@ -142,14 +144,14 @@ def write(folder: Path, number: int, uuids: list[str]) -> None:
     pq.write_table(table, folder / f"{number:06d}.parquet", compression="none")
 
 
-def fill(given: argparse.Namespace, config: Config) -> Manifest:
+def fill(given: argparse.Namespace, config: Config) -> list[Segment]:
     """Segments of `--keys` keys, spread evenly over the blocks of one window and the buckets, as merges leave them.
 
     The keys that copies will ask for are real ones; the others are random, which is what hashes are.
     """
     folder = Folder((given.home / "checkpoint" / "seen" / "segments").as_uri())
     asked = int(given.batch * DUPLICATES / 2) * given.batches
-    real = sorted(hashlib.sha256(uuid(n * 7 % given.keys).encode()).digest()[:16] for n in range(asked))
+    real = sorted(hashlib.sha256(uuid(n % given.keys).encode()).digest()[:16] for n in range(asked))
     numbers = np.frombuffer(b"".join(dict.fromkeys(real)), ">u8").astype(np.uint64).reshape(-1, 2)
     rng = np.random.default_rng(1)
     block = int(config.dedup.window.total_seconds() * 1_000_000) // BLOCKS
@@ -172,7 +174,7 @@ def fill(given: argparse.Namespace, config: Config) -> Manifest:
             name = f"fill-{bucket}-{n}.arrow"
             folder.write(name, encode(Keys(hi[order], lo[order], times, times)))
             segments.append(Segment(name, rows, prefixes.start, prefixes.stop, until, 3))
-    return Manifest(-1, "", "", last, tuple(segments))
+    return segments
 
 
 if __name__ == "__main__":

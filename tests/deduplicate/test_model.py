@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from event_lake.deduplicate.folder import Folder
-from event_lake.deduplicate.index import BLOCKS, mergeable
+from event_lake.deduplicate.index import BLOCKS
+from event_lake.deduplicate.manifest import mergeable
 from event_lake.deduplicate.recognise import Merger, Recogniser
 from event_lake.deduplicate.segment import PREFIXES, Segment
 

@@ -2,8 +2,9 @@
 
 Two engines, chosen by `dedup.engine`:
 
-index     (`index`, `recognise`, `segment`, `folder`) every duplicate is a row, with the arrival of its first copy; a
-          micro-batch costs the same whatever the window; works inside the batch writer
+index     every duplicate is a row, with the arrival of its first copy; a micro-batch costs the same whatever the
+          window; works inside the batch writer (`index` keeps it, in a `manifest` a micro-batch; `judged` is one
+          micro-batch; `recognise` runs in the workers, on a `segment` at a time from a `folder`)
 spark     (`operator`) Spark's own dropDuplicatesWithinWatermark: duplicates are counted, and gone; works in the stream
 
 Bad records pass both untouched, each of them. Nothing is ever late.
@@ -60,4 +61,4 @@ def engine_for(spark: SparkSession, storage: Storage, checkpoint: CheckpointLog,
     """The engine that the configuration chooses."""
     if config.dedup.engine == "spark":
         return OperatorEngine(spark, checkpoint, config.dedup)
-    return IndexEngine(spark, storage, checkpoint, config.dedup, says_completeness=config.source.kind == "kinesis")
+    return IndexEngine(spark, storage, checkpoint, config.dedup)

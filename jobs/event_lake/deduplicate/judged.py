@@ -1,0 +1,104 @@
+"""One micro-batch and its verdicts, by the index: keys go to the Python workers, verdicts come back and are joined."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from event_lake.deduplicate.recognise import PLACE, RECOGNISED, Recogniser
+from event_lake.deduplicate.segment import PREFIXES, Segment
+from event_lake.deduplicate.verdicts import with_verdict
+from event_lake.errors import AccountingError
+from event_lake.mark import BatchMark
+from event_lake.metrics import PlanMetrics, read_plan_metrics
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+BROADCAST_ROWS = 200_000
+
+Remember = Callable[[Sequence[Segment], int], None]
+
+
+class IndexJudged:
+    """A micro-batch, looked up when it is made: that runs the micro-batch once."""
+
+    def __init__(self, batch: DataFrame, mark: BatchMark, recogniser: Recogniser, remember: Remember) -> None:
+        """`remember` is called with the new segments and the watermark that the micro-batch reaches."""
+        self._mark = mark
+        self._recogniser = recogniser
+        self._remember = remember
+        self._batch = batch.persist()
+        self._found = recognised(batch, recogniser).persist()
+        counts = self._found.groupBy("segment").count().collect()
+        self._new = [Segment(**json.loads(row["segment"])) for row in counts if row["segment"]]
+        duplicates = sum(row["count"] for row in counts if not row["segment"])
+        self.rows = marked(batch, self._found if duplicates else None, duplicates <= BROADCAST_ROWS)
+
+    def counted(self) -> PlanMetrics:
+        query = self._batch.sparkSession.streams.get(self._mark.query_id)
+        return read_plan_metrics(query, operator=False)
+
+    def check(self, stored: int) -> None:
+        remembered = sum(segment.rows for segment in self._new)
+        if remembered != stored:
+            raise AccountingError(
+                f"micro-batch {self._mark.batch_id} is about to store {stored} events, but the index of seen keys has "
+                f"{remembered} new ones. Nothing was written. Starting again replays it; a repeated failure is a bug, "
+                "please report it with these numbers."
+            )
+
+    def remember(self) -> None:
+        self._remember(self._new, max(self._recogniser.watermark, self._reached()))
+
+    def release(self) -> None:
+        self._found.unpersist()
+        self._batch.unpersist()
+
+    def _reached(self) -> int:
+        """Unix microseconds: how far this micro-batch has come in arrival time."""
+        if self._mark.complete_through is not None:
+            return micros(datetime.fromisoformat(self._mark.complete_through) - EPOCH)
+        if self._mark.is_of_shards:
+            return 0  # the source will say so later
+        latest = self._batch.agg(F.max(F.unix_micros("arrived_at"))).collect()[0][0]
+        return min(latest or 0, self._recogniser.now)
+
+
+def recognised(batch: DataFrame, recogniser: Recogniser) -> DataFrame:
+    """Duplicates and new segments (recognise.RECOGNISED) of a micro-batch of schema.PARSED_RECORD."""
+    digest = F.sha2(F.col("event_uuid").cast("binary"), 256)
+    keys = batch.where(F.col("problem").isNull()).select(
+        F.unhex(F.substring(digest, 1, 32)).alias("key"),
+        F.coalesce("arrived_at", F.timestamp_seconds(F.lit(0))).alias("arrived_at"),
+        F.xxhash64("data").alias("payload_hash"),
+        *PLACE,
+    )
+    buckets = recogniser.buckets
+    tasks = min(buckets, batch.sparkSession.sparkContext.defaultParallelism)
+    bucket = F.floor(F.conv(F.hex(F.substring("key", 1, 2)), 16, 10).cast("int") * buckets / PREFIXES)
+    dealt = keys.repartitionById(tasks, F.floor(bucket * tasks / buckets).cast("int"))
+    ordered = dealt.sortWithinPartitions(
+        "key", "arrived_at", "shard_id", F.length("sequence_number"), "sequence_number", "sub_sequence_number"
+    )
+    return ordered.mapInArrow(recogniser, RECOGNISED)
+
+
+def marked(batch: DataFrame, found: DataFrame | None, few: bool) -> DataFrame:
+    """The micro-batch with its verdicts (schema.JUDGED_RECORD)."""
+    if found is None:
+        return with_verdict(batch, F.lit(False), F.lit(None).cast("timestamp"), F.lit(None).cast("boolean"))
+    copies = found.where(F.col("segment").isNull()).select(
+        *(F.col(name).alias(f"_{name}") for name in PLACE), "first_arrived_at", "same_payload"
+    )
+    same_place = [F.col(name).eqNullSafe(F.col(f"_{name}")) for name in PLACE]
+    rows = batch.join(F.broadcast(copies) if few else copies, reduce(Column.__and__, same_place), "left")
+    is_copy = F.col("first_arrived_at").isNotNull()
+    return with_verdict(rows, is_copy, F.col("first_arrived_at"), F.col("same_payload"))
+
+
+def micros(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)

@@ -1,0 +1,59 @@
+"""What is remembered after each micro-batch: which segments, and how far arrival time has come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate, groupby
+from typing import Any
+
+from event_lake.deduplicate.segment import Segment
+from event_lake.errors import DataLossError
+
+MERGED_AT_ONCE = 8
+MOST_MERGED_ROWS = 4_000_000  # 128 MB; what is larger is left as it is
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is remembered after a micro-batch."""
+
+    batch_id: int
+    query_id: str
+    offset_hash: str
+    watermark: int  # Unix microseconds; 0 before there is one
+    segments: tuple[Segment, ...]
+
+    def to_json(self) -> str:
+        return json.dumps({"version": 1, **asdict(self)}, indent=0)
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        document = json.loads(text)
+        if document.pop("version") != 1:
+            raise DataLossError("the index of seen keys was written by another version of this project")
+        segments = tuple(Segment(**segment) for segment in document.pop("segments"))
+        return cls(segments=segments, **document)
+
+
+def mergeable(segments: Sequence[Segment], watermark: int) -> list[Sequence[Segment]]:
+    """Groups of segments to be made one: as many of a size as are merged at once, or what is left of a past block."""
+    groups: list[Sequence[Segment]] = []
+    for (*_, until), block in _grouped(segments, lambda s: (s.low, s.high, s.until)):
+        small = [segment for segment in block if segment.rows < MOST_MERGED_ROWS]
+        if until <= watermark:
+            groups.append(small)
+        else:
+            groups += [level for _, level in _grouped(small, lambda s: s.level) if len(level) >= MERGED_AT_ONCE]
+    return [fitting for group in groups if len(fitting := _fitting(group)) > 1]
+
+
+def _fitting(group: Sequence[Segment]) -> Sequence[Segment]:
+    """The smallest of them, as many as become no larger than a merged segment may be."""
+    ordered = sorted(group, key=lambda segment: segment.rows)
+    return [s for s, rows in zip(ordered, accumulate(s.rows for s in ordered), strict=True) if rows <= MOST_MERGED_ROWS]
+
+
+def _grouped(segments: Sequence[Segment], by: Callable[[Segment], Any]) -> list[tuple[Any, list[Segment]]]:
+    return [(key, list(group)) for key, group in groupby(sorted(segments, key=by), key=by)]
