@@ -51,7 +51,8 @@ def test_the_page_and_the_module_list_every_option_with_its_default() -> None:
 
 
 def test_the_defaults_that_are_documented_are_those_that_hold() -> None:
-    required = {"streamName": "events"}
+    # The role's options are refused without a role.
+    required = {"streamName": "events", "roleArn": "arn:aws:iam::123456789012:role/reader"}
     given = {name: default for name, default, _ in documented() if default not in IN_WORDS}
     assert len(given) >= 6
     assert Options.parse({**required, **given}) == Options.parse(required)

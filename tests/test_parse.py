@@ -71,6 +71,7 @@ def test_a_good_event_gets_its_columns_in_the_order_of_the_schema(spark: SparkSe
         "shard_id": "shardId-000000000000",
         "sequence_number": "7",
         "sub_sequence_number": 3,
+        "partition_key": "1234567890",
     }
     frame = parsed_frame(spark, [raw_record(data=data, sequenceNumber="7", subSequenceNumber=3)])
     assert frame.schema == PARSED_RECORD
