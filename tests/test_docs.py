@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kinesis_source import options
+from kinesis_source.credentials import SESSION_NAME
 from kinesis_source.options import NAMES, Options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,7 +57,9 @@ def test_the_defaults_that_are_documented_are_those_that_hold() -> None:
     required = {"streamName": "events", "roleArn": "arn:aws:iam::123456789012:role/reader"}
     given = {name: default for name, default, _ in documented() if default not in IN_WORDS}
     assert len(given) >= 6
-    assert Options.parse({**required, **given}) == Options.parse(required)
+    documented_ones = Options.parse({**required, **given})
+    assert documented_ones == replace(Options.parse(required), role_session_name=documented_ones.role_session_name)
+    assert documented_ones.role_session_name == SESSION_NAME
 
 
 def test_every_option_that_is_a_number_has_a_unit() -> None:

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from event_lake.compressed import MOST_UNPACKED
 from event_lake.schema import PARSED_RECORD
 from event_lake.verdict import Verdict, judge, lost
+from kinesis_source.worker import forget_zip_finders
 
 GAP = -1  # the `subSequenceNumber` of a row that the source hands on in place of lost records
 
@@ -30,6 +31,7 @@ def parse(raw: DataFrame, most_unpacked: int = MOST_UNPACKED) -> DataFrame:
 
 
 def _judge_batches(most_unpacked: int, batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    forget_zip_finders()
     for batch in batches:
         yield _judge_batch(batch, most_unpacked)
 

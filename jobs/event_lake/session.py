@@ -42,6 +42,8 @@ PREFERRED = {
     # Columns whose every value is new: Parquet would hash each of them in vain before it gives up on a dictionary.
     **{f"spark.hadoop.parquet.enable.dictionary#{name}": "false" for name in ALWAYS_NEW},
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    # Every stage is told how many tasks it has; planning a micro-batch's queries stage by stage only costs.
+    "spark.sql.adaptive.enabled": "false",
     # A micro-batch with its table commits runs about as many generated classes as Spark keeps by default (100); one
     # more, and each of them is compiled anew in each micro-batch, by Janino and then by the JIT (seen).
     "spark.sql.codegen.cache.maxEntries": "1000",

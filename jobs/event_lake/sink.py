@@ -139,6 +139,8 @@ class EventSink:
         origin = F.xxhash64("shard_id", "sequence_number", "sub_sequence_number")
         piece = F.when(F.size("_tasks") > 1, F.pmod(origin, F.size("_tasks"))).otherwise(0)
         placed_rows = rows.join(F.broadcast(places), here, "left")
+        if tasks == 1:
+            return placed_rows.coalesce(1)  # no rows have to change places
         return placed_rows.repartitionById(tasks, F.get("_tasks", piece.cast("int")))
 
 

@@ -33,6 +33,7 @@ from kinesis_source.planner import Planner
 from kinesis_source.position import END, FIRST, Position, StreamOffset
 from kinesis_source.reader import ShardRange, read_ranges
 from kinesis_source.tip import find_tip
+from kinesis_source.worker import forget_zip_finders
 
 SCHEMA = (
     "data binary, streamName string, shardId string, partitionKey string, sequenceNumber string,"
@@ -197,6 +198,7 @@ def _ranges(begun: Mapping[str, Position], reached: Mapping[str, Position], gaps
 def _read(partition: InputPartition, options: Options) -> Iterator[pa.RecordBatch]:
     if isinstance(partition, Gaps):
         return iter([gaps_to_arrow(partition.gaps, options.stream_name)])
+    forget_zip_finders()
     return read_ranges(cast(ShardRanges, partition).ranges, options)
 
 

@@ -79,7 +79,7 @@ class IndexEngine:
             now=int(clock.timestamp() * 1_000_000),
             block=max(micros(self._dedup.window) // BLOCKS, 1),
         )
-        return IndexJudged(batch, mark, recogniser, partial(self._remember, mark, recogniser))
+        return IndexJudged(self._spark, batch, mark, recogniser, partial(self._remember, mark, recogniser))
 
     def _remember(self, mark: BatchMark, before: Recogniser, new: Sequence[Segment], watermark: int) -> None:
         """Writes the manifest of a micro-batch that the tables hold; from now on its keys are known."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from event_lake.deduplicate.recognise import PLACE, RECOGNISED, Recogniser
@@ -26,8 +26,12 @@ Remember = Callable[[Sequence[Segment], int], None]
 class IndexJudged:
     """A micro-batch, looked up when it is made: that runs the micro-batch once."""
 
-    def __init__(self, batch: DataFrame, mark: BatchMark, recogniser: Recogniser, remember: Remember) -> None:
-        """`remember` is called with the new segments and the watermark that the micro-batch reaches."""
+    def __init__(
+        self, spark: SparkSession, batch: DataFrame, mark: BatchMark, recogniser: Recogniser, remember: Remember
+    ) -> None:
+        """`spark` is the query's session, not the micro-batch's; `remember` is called with the new segments and the
+        watermark that the micro-batch reaches."""
+        self._spark = spark
         self._mark = mark
         self._recogniser = recogniser
         self._remember = remember
@@ -39,8 +43,7 @@ class IndexJudged:
         self.rows = marked(batch, self._found if duplicates else None, duplicates <= BROADCAST_ROWS)
 
     def counted(self) -> PlanMetrics:
-        query = self._batch.sparkSession.streams.get(self._mark.query_id)
-        return read_plan_metrics(query, operator=False)
+        return read_plan_metrics(self._spark.streams.get(self._mark.query_id), operator=False)
 
     def check(self, stored: int) -> None:
         remembered = sum(segment.rows for segment in self._new)

@@ -25,6 +25,7 @@ from event_lake.deduplicate.segment import (
     merged,
     open_keys,
 )
+from kinesis_source.worker import forget_zip_finders
 
 # One row for each duplicate (where it is, what it is a copy of), or for each segment written (as JSON, all else null).
 RECOGNISED = StructType(
@@ -57,6 +58,7 @@ class Recogniser:
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """In: rows (key, arrived_at, payload_hash, PLACE) in the order of key and arrival; a bucket's rows are all in
         one call. Out: RECOGNISED."""
+        forget_zip_finders()
         names = {segment.name for segment in self.segments}
         self.folder.keep_copies_of(names)
         keep_open({str(self.folder.place(name)) for name in names})
