@@ -41,9 +41,9 @@ class Case:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--events", type=int, default=900_000, help="events a run (default %(default)s)")
-    parser.add_argument("--batch", type=int, default=150_000, help="events a micro-batch (default %(default)s)")
-    parser.add_argument("--warm-up", type=int, default=3, help="micro-batches that do not count (default %(default)s)")
+    parser.add_argument("--events", type=int, default=2_400_000, help="events a run (default %(default)s)")
+    parser.add_argument("--batch", type=int, default=200_000, help="events a micro-batch (default %(default)s)")
+    parser.add_argument("--warm-up", type=int, default=6, help="micro-batches that do not count (default %(default)s)")
     parser.add_argument("--shards", type=int, nargs="*", default=[4, 64], help="default 4 64")
     parser.add_argument("--repeat", type=int, default=2, help="runs a case; medians are shown (default %(default)s)")
     parser.add_argument(

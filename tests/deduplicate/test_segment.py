@@ -18,6 +18,7 @@ from event_lake.deduplicate.segment import (
     find,
     halves,
     keep_open,
+    let_go_of_pages,
     merged,
     open_keys,
 )
@@ -78,6 +79,8 @@ def test_a_file_is_read_in_place_until_it_is_let_go(tmp_path: Path) -> None:
     assert first.hi.tolist() == [1, 3]
     assert not first.hi.flags.owndata, "the column is a copy, not the file"
     keep_open({path})
+    let_go_of_pages()
     assert open_keys(path) is first
+    assert first.lo.tolist() == [2, 4]
     keep_open(set())
     assert open_keys(path) is not first

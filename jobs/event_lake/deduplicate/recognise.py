@@ -22,6 +22,7 @@ from event_lake.deduplicate.segment import (
     halves,
     joined,
     keep_open,
+    let_go_of_pages,
     merged,
     open_keys,
 )
@@ -66,6 +67,7 @@ class Recogniser:
         for batch in batches:
             if batch.num_rows:
                 yield self._judge(batch, run)
+                let_go_of_pages()
         if run.new:
             yield self._store(joined(run.new))
 

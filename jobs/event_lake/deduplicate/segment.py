@@ -7,6 +7,7 @@ its halves stand in two columns, so that a search touches 8 bytes a key and only
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -90,9 +91,11 @@ def encode(keys: Keys) -> pa.Buffer:
 def open_keys(path: str) -> Keys:
     """A segment file mapped into memory. A path never gets other contents, so what is open stays right."""
     if path not in _open:
-        batch = pa.ipc.open_file(pa.memory_map(path)).get_batch(0)
-        _open[path] = Keys(*(column.to_numpy() for column in batch.columns))
-    return _open[path]
+        with open(path, "rb") as file:
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        batch = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(pages))).get_batch(0)
+        _open[path] = Keys(*(column.to_numpy() for column in batch.columns)), pages
+    return _open[path][0]
 
 
 def keep_open(paths: Container[str]) -> None:
@@ -101,7 +104,17 @@ def keep_open(paths: Container[str]) -> None:
         del _open[path]
 
 
-_open: dict[str, Keys] = {}
+def let_go_of_pages() -> None:
+    """Takes the files' pages out of this process's memory; they stay in the machine's cache while there is room.
+
+    Keys are sought in ascending order, so what has been touched is not needed again before the next micro-batch.
+    """
+    for _, pages in _open.values():
+        if hasattr(mmap, "MADV_DONTNEED"):
+            pages.madvise(mmap.MADV_DONTNEED)
+
+
+_open: dict[str, tuple[Keys, mmap.mmap]] = {}
 
 
 def find(keys: Keys, hi: U64, lo: U64) -> npt.NDArray[np.intp]:
