@@ -37,13 +37,17 @@ def house(tmp_path: Path) -> Iterator[LakeHouse]:
         yield LakeHouse(tmp_path, server)
 
 
+ENGINES = pytest.mark.parametrize("engine", ["index", "spark"])
+
+
+@ENGINES
 def test_every_record_of_mixed_traffic_is_stored_once_or_quarantined_with_its_reason(
-    spark: SparkSession, house: LakeHouse
+    spark: SparkSession, house: LakeHouse, engine: str
 ) -> None:
     puts = list(traffic.generate(1500, duplicates=0.1, broken=0.1, seed=3, now=time.time()))
     for put in puts:
         house.server.put("events", put.data, partition_key=put.partition_key)
-    counts = house.run(spark)
+    counts = house.run(spark, dedup_engine=engine)
     broken = Counter(put.problem for put in puts if put.problem)
     good = {put.event_uuid for put in puts if not put.problem}
     assert counts.received == len(puts) == counts.stored + counts.duplicates + counts.quarantined
@@ -74,19 +78,49 @@ def test_the_sample_events_get_their_types_and_dates(spark: SparkSession, house:
     assert row["payload"].encode() == traffic.SAMPLE_EVENTS[0]
 
 
+@ENGINES
 def test_a_copy_is_dropped_in_the_same_batch_in_another_shard_in_a_later_batch_and_after_a_restart(
-    spark: SparkSession, house: LakeHouse
+    spark: SparkSession, house: LakeHouse, engine: str
 ) -> None:
     first, second = (shard["ShardId"] for shard in house.server.shards("events"))
     for number in range(3):
         house.server.put("events", event(number), shard=first)
     house.server.put("events", event(0), shard=first)
     house.server.put("events", event(1, note="same uuid, other contents"), shard=second)
-    assert house.run(spark) == Counts(received=5, stored=3, duplicates=2)
+    assert house.run(spark, dedup_engine=engine) == Counts(received=5, stored=3, duplicates=2)
     house.server.put("events", event(2), shard=second)
     house.server.put("events", event(3), shard=second)
-    assert house.run(spark) == Counts(received=2, stored=1, duplicates=1)
+    assert house.run(spark, dedup_engine=engine) == Counts(received=2, stored=1, duplicates=1)
     assert house.uuids() == ["u-0", "u-1", "u-2", "u-3"]
+
+
+def test_every_duplicate_is_listed_with_its_first_copy(spark: SparkSession, house: LakeHouse) -> None:
+    first, second = (shard["ShardId"] for shard in house.server.shards("events"))
+    arrived = time.time() - 600
+    house.server.put("events", event(0), shard=first, arrival=arrived, partition_key="one")
+    house.server.put("events", event(0), shard=second, arrival=arrived + 1.5, partition_key="two")
+    house.run(spark, lake_duplicate_payloads="true")
+    house.server.put("events", event(0, note="other"), shard=first, arrival=arrived + 300, partition_key="three")
+    house.run(spark, lake_duplicate_payloads="true")
+    stored = house.events()
+    found = sorted(house.duplicates(), key=lambda row: row["gap_seconds"])
+    assert [row["partition_key"] for row in found] == ["two", "three"]
+    assert [row["gap_seconds"] for row in found] == [1.5, 300.0]
+    assert [row["same_payload"] for row in found] == [True, False]
+    assert [row["payload"].encode() for row in found] == [event(0), event(0, note="other")]
+    for row in found:
+        assert (row["event_uuid"], row["event_name"], row["event_type"]) == ("u-0", "lesson:started", "lesson")
+        assert row["first_arrived_at"] == stored[0]["arrived_at"]
+        assert row["stored_at"] > row["arrived_at"]
+        assert row["date"] == row["arrived_at"].date()
+    assert [row["shard_id"] for row in found] == [second, first]
+
+
+def test_payloads_of_duplicates_are_kept_only_where_that_is_asked_for(spark: SparkSession, house: LakeHouse) -> None:
+    for _ in range(2):
+        house.server.put("events", event(0))
+    house.run(spark)
+    assert [row["payload"] for row in house.duplicates()] == [None]
 
 
 def test_records_without_a_uuid_are_all_kept_in_quarantine(spark: SparkSession, house: LakeHouse) -> None:
@@ -135,14 +169,17 @@ def test_the_line_of_a_micro_batch_says_how_far_behind_the_tip_it_ends(
     assert lags[-1] < 15
 
 
-def test_records_thirty_hours_old_after_fresh_ones_are_not_late(spark: SparkSession, house: LakeHouse) -> None:
+@ENGINES
+def test_records_thirty_hours_old_after_fresh_ones_are_not_late(
+    spark: SparkSession, house: LakeHouse, engine: str
+) -> None:
     for number in range(10):
         house.server.put("events", event(number))
-    house.run(spark)
+    house.run(spark, dedup_engine=engine)
     old = time.time() - 30 * 3600
     for number in range(5, 25):
         house.server.put("events", event(number), arrival=old + number)
-    assert house.run(spark) == Counts(received=20, stored=15, duplicates=5, late_dropped=0)
+    assert house.run(spark, dedup_engine=engine) == Counts(received=20, stored=15, duplicates=5, late_dropped=0)
     assert len(house.uuids()) == 25
 
 
