@@ -185,3 +185,21 @@ def test_an_outage_shortens_nothing(tmp_path: Path) -> None:
     copy = Record("u", first.arrived + WINDOW, 1, next(model.numbers))
     assert model.recognise([copy], "1", 1)[0] == {copy.number: (first.arrived, False)}
     model.teardown()
+
+
+def test_a_task_that_runs_again_gives_the_same_verdicts_and_writes_the_same_bytes() -> None:
+    """As retried and speculative tasks do, also in a worker that has the files of its first run open."""
+    model = IndexModel()
+    _, model.segments = model.recognise([Record(f"u{n}", model.now, n, n) for n in range(20)], "0", 1)
+    records = [Record(f"u{n % 40}", model.now + n, n, 100 + n) for n in range(60)]
+    found, written = model.recognise(records, "1", 3)
+    paths = [model.folder.local(segment.name) for segment in written]
+    before = [path.read_bytes() for path in paths]
+    # In a later micro-batch these are open; then a straggler of the former one runs to its end once more.
+    model.segments = (*model.segments, *written)
+    later = Record("u30", model.now + 99, 0, next(model.numbers) + 1000)
+    assert set(model.recognise([later], "2", 1)[0]) == {later.number}
+    model.segments = model.segments[: -len(written)]
+    assert model.recognise(records, "1", 2) == (found, written)
+    assert [path.read_bytes() for path in paths] == before
+    model.teardown()
