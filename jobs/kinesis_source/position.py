@@ -159,8 +159,7 @@ class StreamOffset:
         shard may be empty because retention has passed what came behind the reader: that is to be looked into."""
         if self.shards[shard] != TRIM_HORIZON or position == END or self.kept_since is None:
             return position.covers(self.shards[shard])
-        unseen = NEVER < clear < parse_time(self.kept_since)
-        return position.covers(TRIM_HORIZON) and not unseen
+        return position.covers(TRIM_HORIZON) and clear >= parse_time(self.kept_since)
 
     def clear_of(self, shard: str) -> float:
         """Until when (Unix seconds) it is known of one shard, or else of all alike, that nothing was left behind."""

@@ -235,6 +235,20 @@ def test_a_shard_that_is_empty_at_a_pinned_end_and_was_looked_at_within_retentio
     assert [running.batch() for _ in range(3)] == [None] * 3
 
 
+def test_a_first_start_with_a_pinned_end_of_an_empty_stream_is_where_loss_is_told_from(
+    server: KinesisServer, query: MakeQuery
+) -> None:
+    running = query()
+    running.restart(endingPosition=json.dumps(tip(running.options).to_json()))
+    assert running.batch() == []
+    assert [running.batch() for _ in range(3)] == [None] * 3
+    put(server, "lost")
+    pass_time(server, 25)
+    running.restart(endingPosition=json.dumps(tip(running.options).to_json()))
+    with pytest.raises(DataLossError, match="was never looked for"):
+        running.batch()
+
+
 # Behind `at`: the next record was known
 
 
