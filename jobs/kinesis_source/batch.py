@@ -15,13 +15,14 @@ from typing import NamedTuple
 from kinesis_source.bounds import Bound, Bounds
 from kinesis_source.client import KinesisClient
 from kinesis_source.errors import OptionError, UnavailableError
+from kinesis_source.expiry import EMPTY_PAGE_PAUSE_SECONDS
 from kinesis_source.gap import Gap
 from kinesis_source.lineage import Lineage
 from kinesis_source.loss import LossWatch
 from kinesis_source.options import Options
 from kinesis_source.planner import Planner
 from kinesis_source.position import END, TRIM_HORIZON, Position, StreamOffset, at, at_time, format_time, parse_time
-from kinesis_source.reader import EMPTY_PAGE_PAUSE_SECONDS, ShardRange
+from kinesis_source.reader import ShardRange
 from kinesis_source.shards import Shard, ShardCursor
 from kinesis_source.tip import find_tip
 

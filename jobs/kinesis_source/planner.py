@@ -50,6 +50,10 @@ class Planner:
         self._begun: StreamOffset | None = None  # a start that no offset log knows of
         self.lag: dict[str, float] = {}  # seconds that the next record of a shard has been waiting; 0 at the tip
 
+    @property
+    def retention_seconds(self) -> float | None:
+        return self._watch.facts.retention_seconds if self._watch.facts else None
+
     def start(self) -> StreamOffset:
         """The positions of a query's very first start."""
         facts = self._watch.look()
