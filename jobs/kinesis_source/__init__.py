@@ -3,11 +3,11 @@
 Spark's own offset log holds, for every shard, the exact position where each micro-batch ends; a replay reads the same
 records, and there is no side metadata to lose. `source` is what Spark calls; `planner` decides in the driver where a
 micro-batch ends, by `first_start`, `slices` (how much), `shard_plan` (one shard), `loss`, `lineage`, `clear` and `lag`
-(all of them), `tip`; `bounds` and `batch` where a batch query begins and ends; `reader` reads it in the executors, by a
-`crew` of threads that keep to a `pace` and to `memory`; `batches` makes Arrow of it, `aggregation` unpacks the KPL's
-records; `position` is what stands in the offset log and `gap` what is missing; `shards` and `client` are Kinesis' HTTP
-API, `credentials` and `signing` who calls it, `clock` its time; `options` and `errors` are what a user meets. Imports
-nothing from event_lake.
+(all of them), `tip`; `bounds` and `batch` where a batch query begins and ends; `reader` reads it in the executors, by
+a `crew` of threads that keep to a `pace` and to `memory`; `batches` makes Arrow of it, `aggregation` unpacks the KPL's
+records; `position` is what stands in the offset log, `gap` what is missing, `expiry` how the reader knows; `shards`
+and `client` are Kinesis' HTTP API, `credentials` and `signing` who calls it, `clock` its time; `options` and `errors`
+are what a user meets. Imports nothing from event_lake.
 """
 
 from collections.abc import Iterator

@@ -15,13 +15,14 @@ from typing import NamedTuple
 from kinesis_source.bounds import Bound, Bounds
 from kinesis_source.client import KinesisClient
 from kinesis_source.errors import OptionError, UnavailableError
+from kinesis_source.expiry import EMPTY_PAGE_PAUSE_SECONDS
 from kinesis_source.gap import Gap
 from kinesis_source.lineage import Lineage
 from kinesis_source.loss import LossWatch
 from kinesis_source.options import Options
 from kinesis_source.planner import Planner
 from kinesis_source.position import END, TRIM_HORIZON, Position, StreamOffset, at, at_time, format_time, parse_time
-from kinesis_source.reader import EMPTY_PAGE_PAUSE_SECONDS, ShardRange
+from kinesis_source.reader import ShardRange
 from kinesis_source.shards import Shard, ShardCursor
 from kinesis_source.tip import find_tip
 
@@ -60,9 +61,16 @@ def plan(bounds: Bounds, options: Options) -> BatchPlan:
         if shard in ends and not position.covers(ends[shard])
     ]
     if isinstance(start, StreamOffset):
-        begun = [each.shard_id for each in ranges if each.shard_id in start.shards]
+        # Nothing is to be read of a shard that is empty at the end; retention may have passed what was.
+        empty = [shard for shard, end in ends.items() if end == TRIM_HORIZON] if _ends_now(bounds.end) else []
+        begun = [shard for shard in (*(each.shard_id for each in ranges), *empty) if shard in start.shards]
         gaps += Planner(client, options).replay(start, start, begun)[0]
     return BatchPlan(ranges, gaps)
+
+
+def _ends_now(bound: Bound) -> bool:
+    """Whether an end at the trim horizon is an empty shard's; in a query's offset it is one that has yet to begin."""
+    return not isinstance(bound, StreamOffset) or bound.kept_since is not None
 
 
 def _what_is_left(
@@ -70,7 +78,8 @@ def _what_is_left(
 ) -> tuple[StreamOffset, tuple[Gap, ...]]:
     """Where reading begins where shards of the start are gone, and what was in them. A shard that has nothing to be
     read cannot lose anything."""
-    left = {shard: END if p.covers(ends.get(shard, END)) else p for shard, p in start.shards.items()}
+    aims = {shard: ends.get(shard, END) for shard in start.shards}
+    left = {s: END if aims[s] != TRIM_HORIZON and p.covers(aims[s]) else p for s, p in start.shards.items()}
     start = replace(start, shards=left, gaps=())
     lost = watch.inspect(start, {})
     return (lost, lost.gaps) if lost is not None else (start, ())

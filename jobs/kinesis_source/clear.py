@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from kinesis_source.lineage import Lineage
-from kinesis_source.position import END, Position, StreamOffset, format_time, parse_time
+from kinesis_source.position import END, NEVER, Position, StreamOffset, format_time, parse_time
 from kinesis_source.shard_plan import STALE_SECONDS, ShardPlan, ShardView
-
-NEVER = float("-inf")
 
 
 class ClearTimes:
@@ -23,7 +21,7 @@ class ClearTimes:
 
     def recall(self, reached: StreamOffset) -> None:
         for shard in reached.shards:
-            self._know(shard, written(reached, shard))
+            self._know(shard, reached.clear_of(shard))
 
     def looked(self, views: Mapping[str, ShardView]) -> None:
         """The first record behind a position, or an empty answer at the tip of an open shard."""
@@ -52,14 +50,15 @@ class ClearTimes:
         if goal is not None and goal.through is not None:
             known.append(parse_time(goal.through))
         for shard in [s for s, p in ends.items() if p != END] + lineage.childless(ends):
-            if goal is None or shard not in goal.shards or not ends[shard].covers(goal.shards[shard]):
-                known.append(self.shards.get(shard, NEVER))
+            clear = self.shards.get(shard, NEVER)
+            if goal is None or shard not in goal.shards or not goal.is_reached(shard, ends[shard], clear):
+                known.append(clear)
         return format_time(min(known)) if min(known) > NEVER else None
 
     def is_news(self, reached: StreamOffset) -> bool:
         """Whether the log knows too little of an idle shard: a stop would make it look like loss too soon."""
         idle = [s for s, p in reached.shards.items() if p.kind in ("after", "time", "trim_horizon")]
-        return any(self.shards[s] - written(reached, s) > STALE_SECONDS for s in idle if s in self.shards)
+        return any(self.shards[s] - reached.clear_of(s) > STALE_SECONDS for s in idle if s in self.shards)
 
     def to_json(self, ends: Mapping[str, Position]) -> dict[str, str]:
         """Of the shards whose position does not say it by itself."""
@@ -68,9 +67,3 @@ class ClearTimes:
     def _know(self, shard: str, moment: float) -> None:
         if moment > self.shards.get(shard, NEVER):
             self.shards[shard] = moment
-
-
-def written(offset: StreamOffset, shard: str) -> float:
-    """What an offset says of one shard, or else of all alike."""
-    moments = (offset.clear.get(shard), offset.through)
-    return max((parse_time(moment) for moment in moments if moment), default=NEVER)

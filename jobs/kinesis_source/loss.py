@@ -87,8 +87,9 @@ class LossWatch:
         horizon = self._horizon()
         return {s: clear[s] for s, p in active.items() if p.kind != "at" and clear.get(s, horizon) < horizon}
 
-    def expired(self, shard: str, position: Position, clear: float, view: ShardView) -> tuple[Gap, Position]:
-        """The loss behind a suspect, and where reading goes on; `view` is what is there now."""
+    def expired(self, shard: str, position: Position, clear: float, view: ShardView) -> tuple[Gap, Position, float]:
+        """The loss behind a suspect, where reading goes on, and what the shard is then clear of; `view` is what is
+        there now."""
         horizon, found = self._horizon(), view.next
         hours = self.facts.retention_seconds / 3600 if self.facts else 0
         left = "nothing is left" if view.known else "what is left of it follows"
@@ -102,7 +103,12 @@ class LossWatch:
             f"what arrived behind {position} from {format_time(clear)} to {format_time(horizon)} was never looked "
             f"for, and retention ({hours:g} hours) has passed it; {left}",
         )
-        return gap, position if found is None else at(found.sequence)
+        if found is not None:
+            return gap, at(found.sequence), found.arrival
+        if view.tip_at is None or view.cursor is not None:
+            return gap, position, view.tip_at or horizon
+        # It has ended, nobody knows when: what came since retention's begin may be in its children.
+        return gap, END, horizon
 
     def _horizon(self) -> float:
         return self._client.clock.now() - self.facts.retention_seconds if self.facts else float("-inf")

@@ -24,7 +24,7 @@ from kinesis_source.lag import describe, lag_of
 from kinesis_source.lineage import Lineage
 from kinesis_source.loss import SUSPICIOUS, LossWatch
 from kinesis_source.options import Options
-from kinesis_source.position import END, TRIM_HORIZON, Position, StreamOffset, at_time, format_time, parse_time
+from kinesis_source.position import END, NEVER, TRIM_HORIZON, Position, StreamOffset, at_time, format_time, parse_time
 from kinesis_source.shard_plan import STALE_SECONDS, ShardPlan, ShardPlanner, ShardView
 from kinesis_source.shards import ShardCursor
 from kinesis_source.slices import Limits
@@ -49,6 +49,10 @@ class Planner:
         self._clear = ClearTimes()
         self._begun: StreamOffset | None = None  # a start that no offset log knows of
         self.lag: dict[str, float] = {}  # seconds that the next record of a shard has been waiting; 0 at the tip
+
+    @property
+    def retention_seconds(self) -> float | None:
+        return self._watch.facts.retention_seconds if self._watch.facts else None
 
     def start(self) -> StreamOffset:
         """The positions of a query's very first start."""
@@ -124,7 +128,8 @@ class Planner:
         active = {shard: position for shard, position in reached.shards.items() if position != END}
         if goal is None:
             return active
-        return {s: p for s, p in active.items() if s in goal.shards and not p.covers(goal.shards[s])}
+        clear = self._clear.shards
+        return {s: p for s, p in active.items() if s in goal.shards and not goal.is_reached(s, p, clear.get(s, NEVER))}
 
     def _plans(self, active: Mapping[str, Position], limits: Limits) -> tuple[dict[str, ShardPlan], float]:
         """The part of each shard in the next slice, and where that ends (Unix seconds)."""
@@ -163,12 +168,16 @@ class Planner:
     def _expired(self, reached: StreamOffset, suspects: Mapping[str, float]) -> StreamOffset | None:
         """`reached` moved over what is gone behind suspects, by until when each was known to be clear."""
         gaps, ends, clear = list[Gap](), dict(reached.shards), dict(reached.clear)
+        goal = self._options.ending_position
         for shard, before in suspects.items():
             view = self._views[shard]
             # A record that is there from before then shows that retention has not passed it yet.
             if view.known and not (view.next is not None and view.next.arrival <= before):
-                gap, ends[shard] = self._watch.expired(shard, reached.shards[shard], before, view)
-                clear[shard] = format_time(view.tip_at or self._client.clock.now())
+                gap, position, known = self._watch.expired(shard, reached.shards[shard], before, view)
+                clear[shard] = format_time(known)
+                aim = position if goal is None else goal.shards[shard]
+                if aim != TRIM_HORIZON:  # a shard that was empty at a pinned end is not read beyond
+                    ends[shard] = aim if position == END else position
                 gaps.append(gap)
         if not gaps:
             return None

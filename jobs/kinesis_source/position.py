@@ -75,6 +75,8 @@ class Position:
 TRIM_HORIZON = Position("trim_horizon")
 END = Position("end")
 
+NEVER = float("-inf")  # where it is not known until when nothing was left behind
+
 
 def at(sequence: str) -> Position:
     """Before the record `sequence`."""
@@ -118,6 +120,8 @@ class StreamOffset:
     which every record is read (as far as arrival times are in order); `clear`, the same for single shards, where the
     position itself cannot prove that nothing is missing behind it (all but `at`); `lag`, how long the next record of a
     shard had been waiting, in seconds, when the micro-batch was planned. Times are ISO 8601.
+
+    `kept_since` is of a pinned end (`tip`) with empty shards: what arrived before then, retention had passed.
     """
 
     stream: str
@@ -128,6 +132,7 @@ class StreamOffset:
     clear: Mapping[str, str] = field(default_factory=dict)
     lag: Mapping[str, float] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
+    kept_since: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         document: dict[str, Any] = {"version": 1, "stream": self.stream, "shards": _texts(self.shards)}
@@ -138,14 +143,28 @@ class StreamOffset:
             "lag": dict(sorted(self.lag.items())) or None,
             "gaps": [gap.to_json() for gap in self.gaps] or None,
             "first": None if self.first is None else _texts(self.first),
+            "kept_since": self.kept_since,
         }
         return document | {name: value for name, value in optional.items() if value is not None}
 
     def covers(self, goal: StreamOffset) -> bool:
         """Whether everything up to `goal` has been read; a drained shard has left the offset, its children are in."""
         return all(
-            self.shards[shard].covers(aim) if shard in self.shards else aim == END for shard, aim in goal.shards.items()
+            goal.is_reached(shard, self.shards[shard], self.clear_of(shard)) if shard in self.shards else aim == END
+            for shard, aim in goal.shards.items()
         )
+
+    def is_reached(self, shard: str, position: Position, clear: float) -> bool:
+        """Whether a reader that stands at `position`, and is `clear` of a time, has nothing to do up to here. An empty
+        shard may be empty because retention has passed what came behind the reader: that is to be looked into."""
+        if self.shards[shard] != TRIM_HORIZON or position == END or self.kept_since is None:
+            return position.covers(self.shards[shard])
+        return position.covers(TRIM_HORIZON) and clear >= parse_time(self.kept_since)
+
+    def clear_of(self, shard: str) -> float:
+        """Until when (Unix seconds) it is known of one shard, or else of all alike, that nothing was left behind."""
+        moments = (self.clear.get(shard), self.through)
+        return max((parse_time(moment) for moment in moments if moment), default=NEVER)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> StreamOffset:
@@ -161,6 +180,7 @@ class StreamOffset:
             clear=dict(document.get("clear") or {}),
             lag=dict(document.get("lag") or {}),
             gaps=tuple(Gap.from_json(gap) for gap in document.get("gaps") or ()),
+            kept_since=document.get("kept_since"),
         )
 
 

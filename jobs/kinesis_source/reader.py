@@ -17,6 +17,7 @@ from kinesis_source.batches import Record, size_of
 from kinesis_source.client import AnswerTooLarge, KinesisClient, PassingFault, wait_before_retry
 from kinesis_source.crew import Crew
 from kinesis_source.errors import StreamError, UnavailableError
+from kinesis_source.expiry import EMPTY_PAGE_PAUSE_SECONDS, Expiry, Keeping
 from kinesis_source.gap import Gap
 from kinesis_source.options import Options
 from kinesis_source.pace import Pace, PageSize, Streak
@@ -24,10 +25,6 @@ from kinesis_source.position import END, Position, format_time
 from kinesis_source.shards import Page, ShardCursor
 
 log = logging.getLogger(__name__)
-
-# A shard allows 5 GetRecords calls a second (AWS quotas); after an empty answer there is no hurry.
-EMPTY_PAGE_PAUSE_SECONDS = 0.2
-
 
 # What AWS says of a shard that retention has passed, and of a position in a stream that was made anew.
 GONE = ("ResourceNotFoundException", "InvalidArgumentException")
@@ -43,6 +40,7 @@ class ShardRange:
     shard_id: str
     start: Position
     end: Position
+    keeping: Keeping | None = None  # what tells whether retention has passed a part of it
 
 
 class RangeReader:
@@ -58,6 +56,8 @@ class RangeReader:
         self._pace = Pace(options.calls_per_second, options.bytes_per_second)
         self._pages = PageSize(options.stream, options.calls_per_second, options.bytes_per_second)
         self._last_seen: str | None = None
+        keeping, start = shard_range.keeping, shard_range.start
+        self._expiry = Expiry(client, shard_range.shard_id, start, keeping, self._retry_seconds) if keeping else None
         self._answers_at_tip = 0
         self._behind: int | None = None
         self._faults = Streak()
@@ -100,6 +100,8 @@ class RangeReader:
         records = self._within_range(page)
         if page.records:
             self._last_seen, self._answers_at_tip = page.records[-1]["SequenceNumber"], 0
+            if self._expiry:
+                self._expiry.saw(page.records)
         elif not self.finished:
             self._check_progress(page, time.monotonic() - began + EMPTY_PAGE_PAUSE_SECONDS)
         return records, max(self._pace.wait(), 0.0 if page.records else EMPTY_PAGE_PAUSE_SECONDS)
@@ -120,8 +122,8 @@ class RangeReader:
 
     def _within_range(self, page: Page) -> list[Record]:
         records, end = page.records, self.range.end
-        if records and self._last_seen is None:
-            self._check_start(records[0])
+        if records:
+            self._check_front(records[0])
         if end == END:
             self.finished = page.at_end
             if page.at_end and not records and self._last_seen is None and self.range.start.kind == "at":
@@ -136,10 +138,15 @@ class RangeReader:
             return [record for record in records if not _is_behind(end, int(record["SequenceNumber"]))]
         return records
 
-    def _check_start(self, first: Record) -> None:
+    def _check_front(self, first: Record) -> None:
+        """Nothing is missing between what was seen last and the first record of an answer."""
         start = self.range.start
-        if start.kind == "at" and int(first["SequenceNumber"]) != start.sequence:
-            self._lost(f"the record {start.value}, where reading was to go on, is gone; {_oldest_left(first)}", first)
+        if self._last_seen is None and start.kind == "at":
+            if int(first["SequenceNumber"]) != start.sequence:
+                what = f"the record {start.value}, where reading was to go on, is gone"
+                self._lost(f"{what}; {_oldest_left(first)}", first)
+        elif self._expiry and (expired := self._expiry.before(first)):
+            self._lost(f"{expired}; {_oldest_left(first)}", first)
 
     def _check_end(self, found: Record) -> None:
         """The record that a planned end names was there when it was planned."""

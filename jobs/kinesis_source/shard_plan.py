@@ -71,6 +71,10 @@ class ShardPlanner:
         return ShardView(start)
 
     def plan(self, shard: str, start: Position, view: ShardView, span: Slice) -> ShardPlan:
+        goal = self._options.ending_position
+        if goal is not None and goal.shards[shard] == TRIM_HORIZON and start.kind != "at":
+            # Empty when the end was pinned: all that was to be done was to look.
+            return ShardPlan(start, view, clear=view.next.arrival if view.next else view.tip_at)
         if view.next is None:
             span = replace(span, share=span.idle_share)
         if view.tip_at is not None and view.settled and span.end <= view.tip_at:
@@ -136,7 +140,7 @@ class ShardPlanner:
             else:
                 empty += 1
             if (page.at_tip or page.at_end) and start.kind == "at" and not full:
-                return self._nothing_left(shard, start, page)
+                return self._bounded(shard, self._nothing_left(shard, start, page))
             if page.at_end:
                 return self._bounded(shard, ShardPlan(END, ShardView(END, tip_at=looked_at), clear=arrived))
             if page.at_tip and (not page.records or self._may_stop(span, arrived, looked_at)):

@@ -27,10 +27,11 @@ from kinesis_source.batches import gaps_to_arrow
 from kinesis_source.bounds import Bounds
 from kinesis_source.client import KinesisClient
 from kinesis_source.errors import UnavailableError
+from kinesis_source.expiry import Keeping
 from kinesis_source.gap import Gap
 from kinesis_source.options import Options
 from kinesis_source.planner import Planner
-from kinesis_source.position import END, FIRST, Position, StreamOffset
+from kinesis_source.position import END, FIRST, NEVER, Position, StreamOffset
 from kinesis_source.reader import ShardRange, read_ranges
 from kinesis_source.tip import find_tip
 from kinesis_source.worker import forget_zip_finders
@@ -159,11 +160,20 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow): 
             # A replay, and nobody knows how long after. What is found missing now stands in no offset.
             lost, readable = self._plan().replay(begun, reached, [each.shard_id for each in ranges])
             gaps, ranges = [*gaps, *lost], ranges if readable else []
+        told = {gap.shard_id for gap in gaps}
+        ranges = [each if each.shard_id in told else self._watched(each, begun) for each in ranges]
         shares = spread(ranges, self._options.tasks)
         return [*([Gaps(gaps)] if gaps else []), *(ShardRanges(share) for share in shares)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         return _read(partition, self._options)
+
+    def _watched(self, each: ShardRange, begun: StreamOffset) -> ShardRange:
+        """With what its reader needs to tell what retention passes before it is read."""
+        clear, retention = begun.clear_of(each.shard_id), self._plan().retention_seconds
+        if retention is None:
+            return each
+        return replace(each, keeping=Keeping(clear if clear > NEVER else None, retention))
 
     def _plan(self) -> Planner:
         if self._planner is None:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from kinesis_source.client import KinesisClient
 from kinesis_source.errors import UnavailableError
+from kinesis_source.lineage import describe
 from kinesis_source.options import Options
 from kinesis_source.position import END, TRIM_HORIZON, Position, StreamOffset, after, at_time, format_time
 from kinesis_source.shards import Shard, ShardCursor, list_shards
@@ -20,7 +21,11 @@ def find_tip(client: KinesisClient, options: Options) -> StreamOffset:
     with ThreadPoolExecutor(THREADS) as pool:
         tips = pool.map(lambda shard: _tip_of(client, options, shard), shards.values())
         ends = dict(zip(shards, tips, strict=True))
-    return StreamOffset(options.stream_name, ends, through)
+    if TRIM_HORIZON not in ends.values():
+        return StreamOffset(options.stream_name, ends, through)
+    # After the look: what has expired before it is then older than this.
+    kept_since = format_time(client.clock.now() - describe(client).retention_seconds)
+    return StreamOffset(options.stream_name, ends, through, kept_since=kept_since)
 
 
 def _tip_of(client: KinesisClient, options: Options, shard: Shard) -> Position:

@@ -261,8 +261,9 @@ def test_a_stream_made_anew_is_not_read_with_an_old_offset(
     assert sorted(data for data in found if data is not None) == sorted(new)
 
 
+@pytest.mark.parametrize("left", [0, 10])
 def test_what_came_and_went_behind_an_idle_start_stops_the_batch_unless_that_is_allowed(
-    server: KinesisServer, query: MakeQuery, read: Read
+    server: KinesisServer, query: MakeQuery, read: Read, left: int
 ) -> None:
     put(server, 10, "read", shard=server.shards("events")[0]["ShardId"])
     running = query()
@@ -270,11 +271,12 @@ def test_what_came_and_went_behind_an_idle_start_stops_the_batch_unless_that_is_
     put(server, 10, "lost")
     server.set_clock(30 * 3600)
     server.enforce_retention("events")
-    kept = put(server, 10, "kept")
+    kept = put(server, left, "kept")
     with pytest.raises(DataLossError, match=r"retention \(24 hours\) has passed it"):
         read(running.offset)
     found = read(running.offset, failOnDataLoss="false")
     assert sorted(data for data in found if data is not None) == sorted(kept)
+    assert None in found
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from kinesis_query import Delivered, KinesisQuery
 from kinesis_server import KinesisServer
 from kinesis_source import DataLossError, tip
-from kinesis_source.position import parse_time
+from kinesis_source.position import TRIM_HORIZON, parse_time
 
 MakeQuery = Callable[..., KinesisQuery]
 HOUR = 3600.0
@@ -191,6 +191,62 @@ def test_a_pinned_end_is_followed_by_no_micro_batch_about_shards_without_records
     assert [running.batch() for _ in range(3)] == [None] * 3
     running.restart()
     assert [running.batch() for _ in range(3)] == [None] * 3
+
+
+def test_what_came_and_went_in_a_shard_that_is_empty_at_a_pinned_end_is_told(
+    server: KinesisServer, query: MakeQuery
+) -> None:
+    first, second = (shard["ShardId"] for shard in server.shards("events"))
+    (last,) = put(server, "a", shard=first)
+    running = query()
+    running.drain(1)
+    pass_time(server, 1)
+    put(server, "lost", shard=first)
+    pass_time(server, 30)
+    goal = tip(running.options)
+    put(server, "later", shard=first)
+    assert not running.offset.covers(goal)
+    running.restart(endingPosition=json.dumps(goal.to_json()))
+    with pytest.raises(DataLossError, match=rf"DATA LOSS in shard {first}.*after:{last} from 20.*Z to 20.*24 hours"):
+        running.batch()
+    running.restart(failOnDataLoss="false")
+    records = running.batch()
+    assert {gap.shard_id for gap in gaps(records)} == {first, second}
+    assert running.offset.covers(goal)
+    assert [running.batch() for _ in range(3)] == [None] * 3
+    running.options.pop("endingPosition")
+    running.restart()
+    assert [record.lost or record.data for record in running.drain(1)] == [b"later"]
+
+
+def test_a_shard_that_is_empty_at_a_pinned_end_and_was_looked_at_within_retention_has_lost_nothing(
+    server: KinesisServer, query: MakeQuery
+) -> None:
+    put(server, "a", shard=server.shards("events")[0]["ShardId"])
+    running = query()
+    running.drain(1)
+    for _ in range(4):
+        pass_time(server, 13)
+        running.batch()
+    pass_time(server, 20)
+    goal = tip(running.options)
+    assert running.offset.covers(goal)
+    running.restart(endingPosition=json.dumps(goal.to_json()))
+    assert [running.batch() for _ in range(3)] == [None] * 3
+
+
+def test_a_first_start_with_a_pinned_end_of_an_empty_stream_is_where_loss_is_told_from(
+    server: KinesisServer, query: MakeQuery
+) -> None:
+    running = query()
+    running.restart(endingPosition=json.dumps(tip(running.options).to_json()))
+    assert running.batch() == []
+    assert [running.batch() for _ in range(3)] == [None] * 3
+    put(server, "lost")
+    pass_time(server, 25)
+    running.restart(endingPosition=json.dumps(tip(running.options).to_json()))
+    with pytest.raises(DataLossError, match="was never looked for"):
+        running.batch()
 
 
 # Behind `at`: the next record was known
@@ -410,6 +466,41 @@ def test_what_a_child_lost_while_the_query_was_stopped_is_told(server: KinesisSe
     records = running.drain(4)
     assert texts(records) == ["kept"]
     assert left in {gap.shard_id for gap in gaps(records)}
+
+
+def test_what_a_child_loses_after_the_loss_of_its_parent_was_told_is_told_too(
+    server: KinesisServer, query: MakeQuery
+) -> None:
+    first = server.shards("events")[0]["ShardId"]
+    put(server, "a", shard=first)
+    running = query(failOnDataLoss="false")
+    running.drain(1)
+    pass_time(server, 29)
+    left, _ = server.split("events", first)
+    put(server, "lost", shard=left)
+    pass_time(server, 1)
+    records: list[Delivered] = []
+    while left not in running.offset.shards:
+        records += running.batch() or []
+    assert first in {gap.shard_id for gap in gaps(records)}
+    assert running.offset.shards[left] == TRIM_HORIZON
+    pass_time(server, 23.5)
+    running.restart()
+    records = running.drain(3)
+    assert texts(records) == []
+    assert left in {gap.shard_id for gap in gaps(records)}
+
+
+def test_behind_a_loss_an_offset_promises_nothing_of_what_is_left(server: KinesisServer, query: MakeQuery) -> None:
+    shard = server.shards("events")[0]["ShardId"]
+    put(server, "a", shard=shard)
+    running = query(failOnDataLoss="false")
+    running.drain(1)
+    pass_time(server, 30)
+    put(server, "left", shard=shard, age=3 * HOUR)
+    assert shard in {gap.shard_id for gap in gaps(running.batch())}
+    assert running.offset.shards[shard].kind == "at"
+    assert running.offset.clear_of(shard) <= server.now() - 3 * HOUR
 
 
 def test_looking_for_loss_costs_two_calls_at_a_start_and_two_an_hour(server: KinesisServer, query: MakeQuery) -> None:

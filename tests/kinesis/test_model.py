@@ -64,6 +64,7 @@ class KinesisModel(RuleBasedStateMachine):
         self.hours = 0
         self.put_so_far: list[Put] = []
         self.delivered: list[Delivered] = []
+        self.stream_starts = [0]  # by stream, where in `delivered` its rows begin
 
     @initialize(
         shards=st.integers(1, 3),
@@ -122,6 +123,7 @@ class KinesisModel(RuleBasedStateMachine):
     def make_again(self, pick: int, shards: int) -> None:
         if pick == 0:
             self.stream += 1
+            self.stream_starts.append(len(self.delivered))
             self.server.delete_stream("events")
             self.server.create_stream("events", shards)
 
@@ -200,8 +202,14 @@ class KinesisModel(RuleBasedStateMachine):
             assert put.sequence_number not in held, f"{put} is there and was not delivered"
             told = any(shard == put.shard_id and low < put.sequence_number < high for shard, low, high in stretches)
             # A shard that came and went before the query knew of it is told by one that it comes from or leads to.
-            unknown = put.shard_id not in {record.shard_id for record in self.delivered}
+            unknown = put.shard_id not in self.shards_known_of(put.stream)
             assert told or (unknown and gaps), f"{put} is gone without a word"
+
+    def shards_known_of(self, stream: int) -> set[str]:
+        """Another stream of the same name has shards of the same names."""
+        start, end = [*self.stream_starts, None][stream : stream + 2]
+        rows = self.delivered[start:end]
+        return {row.shard_id for row in rows if row.lost is None or "deleted and made again" not in row.lost}
 
     def stretches_with_a_gap(self) -> list[tuple[str, int, float]]:
         """Shard, and the sequence numbers delivered before and after each gap row."""
