@@ -26,6 +26,8 @@ ROOT = run_script.ROOT
 CONFIG = ROOT / "conf" / "local.toml"
 YARDSTICK = "yardstick"
 SLOW_ROUND_TRIP_SECONDS = 0.010
+# The source keeps to what AWS allows by itself; a server without limits is to be read as fast as can be.
+UNLIMITED = ("source.calls_per_second=1000", "source.bytes_per_second=1 GB")
 NO_ACCOUNT = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
@@ -99,7 +101,8 @@ def _run_once(case: Case, events: Events, folder: Path, overrides: Sequence[str]
             )
         else:
             case.kinesis.prepare(case.real, SLOW_ROUND_TRIP_SECONDS)
-            command = [str(ROOT / "scripts" / "run"), *_job_arguments(case.kinesis, home, overrides)]
+            given = [*(() if case.real else UNLIMITED), *overrides]
+            command = [str(ROOT / "scripts" / "run"), *_job_arguments(case.kinesis, home, given)]
             finished = run_measured(command, clean_environment(NO_ACCOUNT), home / "log", case.kinesis.server.pid)
             case.calls.append(case.kinesis.calls())
         _check(finished, events, home)
