@@ -15,7 +15,6 @@ from typing import NamedTuple
 from kinesis_source.bounds import Bound, Bounds
 from kinesis_source.client import KinesisClient
 from kinesis_source.errors import OptionError, UnavailableError
-from kinesis_source.expiry import EMPTY_PAGE_PAUSE_SECONDS
 from kinesis_source.gap import Gap
 from kinesis_source.lineage import Lineage
 from kinesis_source.loss import LossWatch
@@ -161,7 +160,7 @@ class _Boundary:
                     f"{self._options.retry_seconds:g} s when asked for its first record since {format_time(moment)}. "
                     "Run the query again, or raise retrySeconds."
                 )
-            time.sleep(EMPTY_PAGE_PAUSE_SECONDS)
+            time.sleep(self._options.empty_pause_seconds)
 
     def _of_offset(self, offset: StreamOffset) -> dict[str, Position]:
         """An offset names the shards that were being read; their ancestors were read before, all others come after."""

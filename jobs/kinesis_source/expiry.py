@@ -12,14 +12,12 @@ from dataclasses import dataclass
 
 from kinesis_source.batches import Record
 from kinesis_source.client import KinesisClient
+from kinesis_source.options import Options
 from kinesis_source.position import Position, at, format_time
 from kinesis_source.shards import ShardCursor
 
 # How far the server's clock may be ahead of what its answers have shown.
 CLOCK_SECONDS = 2.0
-
-# A shard allows 5 GetRecords calls a second (AWS quotas); after an empty answer there is no hurry.
-EMPTY_PAGE_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -35,9 +33,9 @@ class Expiry:
     """Follows one range, answer by answer."""
 
     def __init__(
-        self, client: KinesisClient, shard_id: str, start: Position, keeping: Keeping, patience: float
+        self, client: KinesisClient, shard_id: str, start: Position, keeping: Keeping, options: Options
     ) -> None:
-        self._client, self._shard_id, self._patience = client, shard_id, patience
+        self._client, self._shard_id, self._options = client, shard_id, options
         self._before = start.value if start.kind == "after" else None
         self._clear, self._retention = keeping.clear, keeping.retention
 
@@ -60,12 +58,12 @@ class Expiry:
 
     def _holds(self, sequence: str) -> bool:
         cursor = ShardCursor(self._client, self._shard_id, at(sequence))
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._options.retry_seconds
         while True:
             page = cursor.read(1)
             if page.records or page.at_tip or page.at_end or time.monotonic() > deadline:
                 return bool(page.records) and int(page.records[0]["SequenceNumber"]) == int(sequence)
-            time.sleep(EMPTY_PAGE_PAUSE_SECONDS)
+            time.sleep(self._options.empty_pause_seconds)
 
 
 def _arrival(record: Record) -> float:

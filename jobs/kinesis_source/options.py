@@ -101,6 +101,11 @@ class Options:
         return {"StreamARN" if self.stream.startswith("arn:") else "StreamName": self.stream}
 
     @property
+    def empty_pause_seconds(self) -> float:
+        """How long to wait after an empty answer: there is no hurry, and the shard's calls are counted."""
+        return 1.0 / self.calls_per_second
+
+    @property
     def stream_name(self) -> str:
         return self.stream.rpartition("/")[2]
 

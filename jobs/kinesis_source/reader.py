@@ -17,7 +17,7 @@ from kinesis_source.batches import Record, size_of
 from kinesis_source.client import AnswerTooLarge, KinesisClient, PassingFault, wait_before_retry
 from kinesis_source.crew import Crew
 from kinesis_source.errors import StreamError, UnavailableError
-from kinesis_source.expiry import EMPTY_PAGE_PAUSE_SECONDS, Expiry, Keeping
+from kinesis_source.expiry import Expiry, Keeping
 from kinesis_source.gap import Gap
 from kinesis_source.options import Options
 from kinesis_source.pace import Pace, PageSize, Streak
@@ -57,7 +57,7 @@ class RangeReader:
         self._pages = PageSize(options.stream, options.calls_per_second, options.bytes_per_second)
         self._last_seen: str | None = None
         keeping, start = shard_range.keeping, shard_range.start
-        self._expiry = Expiry(client, shard_range.shard_id, start, keeping, self._retry_seconds) if keeping else None
+        self._expiry = Expiry(client, shard_range.shard_id, start, keeping, options) if keeping else None
         self._answers_at_tip = 0
         self._behind: int | None = None
         self._faults = Streak()
@@ -103,8 +103,8 @@ class RangeReader:
             if self._expiry:
                 self._expiry.saw(page.records)
         elif not self.finished:
-            self._check_progress(page, time.monotonic() - began + EMPTY_PAGE_PAUSE_SECONDS)
-        return records, max(self._pace.wait(), 0.0 if page.records else EMPTY_PAGE_PAUSE_SECONDS)
+            self._check_progress(page, time.monotonic() - began + self._options.empty_pause_seconds)
+        return records, max(self._pace.wait(), 0.0 if page.records else self._options.empty_pause_seconds)
 
     def _read_once(self, admits: Callable[[int], bool]) -> Page:
         received = 0

@@ -83,6 +83,7 @@ class KinesisModel(RuleBasedStateMachine):
                 "failOnDataLoss": "false",
                 "holdBackMs": "0",
                 "idlePauseMs": "0",
+                "callsPerSecond": "1000",
                 "sliceSeconds": slice_seconds,
                 "tasks": "2",
                 "connectionsPerTask": "2",
