@@ -126,6 +126,9 @@ def _run_once(case: Case, server: KinesisProcess, given: argparse.Namespace) -> 
     server.set_round_trip(given.round_trip_ms / 1000 if case.limited else 0.0)
     options = {"streamName": STREAM, "region": "us-east-1", "endpointUrl": server.endpoint_url}
     options["tasks"] = str(given.processes)
+    if not case.limited:
+        # The source keeps to what AWS allows by itself; here nothing is limited.
+        options |= {"callsPerSecond": "1000", "bytesPerSecond": "1e9"}
     run_in = {"reader": reader_run, "stream": stream_run, "boto3": boto3_run, "spark": spark_run}[case.way]
     result = run_in(options, given.processes, server.pid)
     if (result.records, result.data_bytes) != (case.records, case.records * given.data_bytes):

@@ -28,7 +28,7 @@ def command(arguments: list[str]) -> list[str]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
-        "spark.driver.memory": os.environ.get("EVENT_LAKE_DRIVER_MEMORY", "1536m"),
+        "spark.driver.memory": os.environ.get("EVENT_LAKE_DRIVER_MEMORY", "1280m"),
     }
     options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
     submit = str(Path(sys.executable).parent / "spark-submit")
