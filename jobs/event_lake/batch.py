@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from event_lake.checkpoint import CheckpointLog
 from event_lake.deduplicate import Engine
 from event_lake.deduplicate.verdicts import DUPLICATE, QUARANTINED, STORED
 from event_lake.errors import EventLakeError
-from event_lake.mark import BatchMark
+from event_lake.mark import BatchMark, source_offset
 from event_lake.metrics import Counts, PlanMetrics, check_accounting
 from event_lake.sink import EventSink, Volume, volumes
 
@@ -75,8 +74,7 @@ class BatchWriter:
         """What names the micro-batch, and its clock: both as Spark has logged them, so the same in a replay."""
         query_id = str(self._spark.sparkContext.getLocalProperty("sql.streaming.queryId"))
         planned = self._checkpoint.planned(batch_id)
-        offset = json.loads(planned.end_offset)
-        through = offset.get("through") if isinstance(offset, dict) else None
+        through = source_offset(planned.end_offset).get("through")
         clock = datetime.fromtimestamp(planned.clock_ms / 1000, UTC)
         return BatchMark(query_id, batch_id, planned.end_offset, complete_through=through), clock
 

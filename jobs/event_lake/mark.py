@@ -5,6 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
+
+
+def source_offset(text: str) -> dict[str, Any]:
+    """What an end offset says; nothing where the source's offset is no JSON object."""
+    offset = json.loads(text)
+    return offset if isinstance(offset, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -23,15 +30,13 @@ class BatchMark:
     @property
     def is_of_shards(self) -> bool:
         """Whether the source is one that says, with `complete_through`, how far it has been read."""
-        offset = json.loads(self.end_offset)
-        return isinstance(offset, dict) and "shards" in offset
+        return "shards" in source_offset(self.end_offset)
 
     @property
     def lag_seconds(self) -> float:
         """How long the next record of the slowest shard had been waiting when this was planned; 0 at the tip, and where
         the source does not tell."""
-        offset = json.loads(self.end_offset)
-        lag = offset.get("lag") if isinstance(offset, dict) else None
+        lag = source_offset(self.end_offset).get("lag")
         return max(lag.values()) if lag else 0.0
 
     def to_json(self) -> str:

@@ -87,7 +87,7 @@ class IndexEngine:
         manifest = Manifest(mark.batch_id, mark.query_id, mark.offset_hash, watermark, segments)
         self._storage.write_whole(f"{self._path}/{mark.batch_id}.json", manifest.to_json())
         used = {segment.name for segment in segments}
-        known = {s.name for s in (*(self._last.segments if self._last else ()), *before.segments, *new)}
+        known = {segment.name for segment in (*(self._last.segments if self._last else ()), *new)}
         self._retired += [(mark.batch_id, name) for name in sorted(known - used)]
         self._last = manifest
         self._forget(mark.batch_id - MANIFESTS_KEPT)
@@ -104,6 +104,7 @@ class IndexEngine:
                 f"the index of seen keys in {self._path} belongs to another query than this checkpoint; copies of what "
                 "it stored would be stored again. Nothing was written. Start with a new checkpoint path."
             )
+        self._last = last
         return last
 
     def _read(self, batch_id: int) -> Manifest:
