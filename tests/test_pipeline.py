@@ -21,6 +21,7 @@ from event_lake.checkpoint import CheckpointLog
 from event_lake.deduplicate import engine_for
 from event_lake.deduplicate.operator import deduplicate
 from event_lake.errors import AccountingError, DataLossError
+from event_lake.lease import lease_of
 from event_lake.metrics import Counts
 from event_lake.parse import parse
 from event_lake.sink import EventSink
@@ -226,6 +227,21 @@ def test_a_checkpoint_older_than_the_table_is_refused_and_nothing_is_written(
     with pytest.raises(DataLossError, match="the checkpoint is older than the table"):
         house.run(spark)
     assert house.uuids() == ["u-1", "u-2"]
+
+
+def test_a_second_driver_waits_and_leaves_the_stop_marker_to_the_one_that_runs(
+    spark: SparkSession, house: LakeHouse
+) -> None:
+    config = house.config()
+    lease = lease_of(Storage.of_session(spark), config)
+    assert lease.acquire(lambda: False)
+    house.checkpoint_path.mkdir()
+    (house.checkpoint_path / "stop").touch()
+    house.server.put("events", event(1))
+    with lease:
+        assert house.run(spark) == Counts()
+    assert (house.checkpoint_path / "stop").exists()
+    assert house.events() == []
 
 
 def test_a_clock_that_stepped_back_beyond_the_margin_is_refused_at_start(spark: SparkSession, house: LakeHouse) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
@@ -25,13 +25,24 @@ class Stopped(Exception):
 
 
 class BatchWriter:
-    """The function that Spark calls with every micro-batch; keeps the run's totals."""
+    """The function that Spark calls with every micro-batch; keeps the run's totals.
 
-    def __init__(self, spark: SparkSession, checkpoint: CheckpointLog, engine: Engine, sink: EventSink) -> None:
+    `may_write` is called before every commit, and raises where another driver has taken the lake over.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        checkpoint: CheckpointLog,
+        engine: Engine,
+        sink: EventSink,
+        may_write: Callable[[], None] = lambda: None,
+    ) -> None:
         self._spark = spark
         self._checkpoint = checkpoint
         self._engine = engine
         self._sink = sink
+        self._may_write = may_write
         self.totals = Counts()
         self.busy = False
         self.finished: int | None = None  # the last micro-batch that is in the tables
@@ -53,6 +64,7 @@ class BatchWriter:
 
     def _process(self, batch: DataFrame, batch_id: int) -> None:
         began = time.monotonic()
+        self._may_write()
         mark, clock = self._planned(batch_id)
         judged = self._engine.judge(batch, mark, clock)
         try:
@@ -62,7 +74,8 @@ class BatchWriter:
             counts = count(judged.counted(), parts)
             check_accounting(batch_id, counts)
             judged.check(counts.stored)
-            self._sink.write(judged.rows, parts, mark, datetime.now(UTC))
+            self._sink.write(judged.rows, parts, mark, datetime.now(UTC), self._may_write)
+            self._may_write()
             judged.remember()
         finally:
             judged.release()

@@ -86,12 +86,18 @@ class Trigger:
 
 
 @dataclass(frozen=True)
+class Lease:
+    time: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
 class Config:
     source: Source
     lake: Lake
     checkpoint: Checkpoint
     dedup: Dedup
     trigger: Trigger
+    lease: Lease = Lease()
     spark: Mapping[str, str] = field(default_factory=dict)  # Spark settings, keys without the leading "spark."
 
 
@@ -222,6 +228,7 @@ def _check(config: Config) -> None:
         "dedup.window": (config.dedup.window, timedelta(seconds=1)),
         # What the clock may step back without a record being dropped as late.
         "dedup.margin": (config.dedup.margin, timedelta(hours=2)),
+        "lease.time": (config.lease.time, timedelta(seconds=1)),
     }
     for key, (value, bound) in least.items():
         if value < bound:

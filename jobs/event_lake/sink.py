@@ -7,7 +7,7 @@ wholly stored, and carries the micro-batch's end offset, so that a table can be 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -46,8 +46,11 @@ class TableWriter(Protocol):
         the table, and the rows would be taken for written.
         """
 
-    def append(self, rows: DataFrame, mark: BatchMark) -> None:
-        """Adds the rows of a micro-batch that is not written yet, all or none, and its mark with them."""
+    def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
+        """Adds the rows of a micro-batch that is not written yet, all or none, and its mark with them.
+
+        `may_write` is called right before the table is changed, and raises where this driver must not any more.
+        """
 
 
 @dataclass(frozen=True)
@@ -99,14 +102,22 @@ class EventSink:
         for table in self._tables.values():
             table.create()
 
-    def write(self, judged: DataFrame, parts: Sequence[Volume], mark: BatchMark, now: datetime) -> None:
-        """Stores a persisted micro-batch (schema.JUDGED_RECORD); `now` becomes its stored_at."""
+    def write(
+        self,
+        judged: DataFrame,
+        parts: Sequence[Volume],
+        mark: BatchMark,
+        now: datetime,
+        may_write: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Stores a persisted micro-batch (schema.JUDGED_RECORD); `now` becomes its stored_at. `may_write`: see
+        TableWriter.append."""
         # All are asked before any is written: a refusal must leave nothing behind. Events first, it has no gaps.
         written = {verdict: table.is_written(mark) for verdict, table in reversed(self._tables.items())}
         for verdict, table in self._tables.items():
             own = [part for part in parts if part.verdict == verdict]
             if not written[verdict] and (own or verdict == STORED):
-                table.append(self._gathered(self._rows(judged, verdict), own, now), mark)
+                table.append(self._gathered(self._rows(judged, verdict), own, now), mark, may_write)
 
     def _rows(self, judged: DataFrame, verdict: str) -> DataFrame:
         """The rows of one table, but for `stored_at`, and with `_kind`."""
