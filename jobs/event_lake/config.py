@@ -153,7 +153,7 @@ def _nearest(name: str, known: list[str], section: str = "") -> str:
 
 def _value(key: str, kind: Any, value: Any) -> Any:
     if kind is timedelta and isinstance(value, str):
-        return _duration(key, value)
+        return parse_duration(key, value)
     if kind is Bytes and isinstance(value, str):
         return _size(key, value)
     if kind is bool and value in ("true", "false"):
@@ -177,7 +177,8 @@ def _value(key: str, kind: Any, value: Any) -> Any:
 _SECONDS = {"ms": 0.001, "millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
 
-def _duration(key: str, text: str) -> timedelta:
+def parse_duration(key: str, text: str) -> timedelta:
+    """A duration such as "24 hours". Raises ConfigError, naming the key."""
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)\s*", text)
     seconds = (_SECONDS.get(match[2]) or _SECONDS.get(match[2].removesuffix("s"))) if match else None
     if match is None or seconds is None:

@@ -1,0 +1,99 @@
+"""Every record of the stream against every row of the tables, by where it came from: what became of each.
+
+stored quarantined   in the one right table, once, as the stream has it
+duplicate            in the duplicates table, and its event is stored (`copies` looks)
+counted              in no table: a copy of a stored event, and the engine "spark" only counts those
+missing              in no table, or listed as a copy of an event that is not stored
+extra                a row that no record of the stream stands behind, or one more than the record's one
+misplaced            a good event in quarantine, or a bad record that is not there
+altered              in the right table, once, but not as the stream has it
+outside              a row at an edge of the range that belongs to its neighbour
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from event_lake.audit.stream import EDGE, Span, comparable
+from event_lake.audit.tables import PLACE, moment
+
+STORED, DUPLICATE, COUNTED, QUARANTINED, OUTSIDE = "stored", "duplicate", "counted", "quarantined", "outside"
+MISSING, EXTRA, MISPLACED, ALTERED = "missing", "extra", "misplaced", "altered"
+COPY = "copy"  # a good record that is not in the events table: what it is, its event says
+WRONG = (MISSING, EXTRA, MISPLACED, ALTERED)
+TABLES = ("in_events", "in_duplicates", "in_quarantine")
+
+
+def claims(events: DataFrame, duplicates: DataFrame, quarantine: DataFrame) -> DataFrame:
+    """What the tables say, a row for each PLACE: how many rows each has (TABLES), `claimed` (their contents),
+    row_arrived_at, and of a duplicate first_arrived_at and same_payload."""
+    rows = [
+        events.select(*PLACE, "arrived_at", "content", *_nothing_of_copies(), *_is_in("in_events")),
+        duplicates.select(
+            *PLACE, "arrived_at", "content", "first_arrived_at", "same_payload", *_is_in("in_duplicates")
+        ),
+        quarantine.select(*PLACE, "arrived_at", "content", *_nothing_of_copies(), *_is_in("in_quarantine")),
+    ]
+    # One row a place is the rule: max() only has to be right there.
+    return (
+        reduce(DataFrame.unionByName, rows)
+        .groupBy(*PLACE)
+        .agg(
+            *(F.sum(name).alias(name) for name in TABLES),
+            F.max("content").alias("claimed"),
+            F.max("arrived_at").alias("row_arrived_at"),
+            F.max("first_arrived_at").alias("first_arrived_at"),
+            F.max("same_payload").alias("same_payload"),
+        )
+    )
+
+
+def accounts(records: DataFrame, claimed: DataFrame, ranges: DataFrame, span: Span) -> DataFrame:
+    """The columns of both (stream.judged_records, `claims`), TABLES filled with 0, and `became` (above, or COPY)."""
+    joined = records.join(claimed, list(PLACE), "full_outer").withColumns(
+        {
+            **{name: F.coalesce(name, F.lit(0)) for name in TABLES},
+            "arrived_at": F.coalesce("arrived_at", "row_arrived_at"),
+        }
+    )
+    ranged = joined.join(F.broadcast(ranges), "shard_id", "left")
+    return ranged.withColumn("became", _became(span)).drop("low", "high", "row_arrived_at")
+
+
+def _became(span: Span) -> Column:
+    good, rows = F.col("is_good"), sum((F.col(name) for name in TABLES), F.lit(0))
+    in_events, in_duplicates, in_quarantine = (F.col(name) == 1 for name in TABLES)
+    should_say = F.when(in_events, F.col("as_event")).when(in_duplicates, F.col("as_duplicate"))
+    is_altered = F.col("claimed") != should_say.otherwise(F.col("as_quarantined"))
+    of_stream = (
+        F.when(rows > 1, EXTRA)
+        .when((rows == 0) & good, COPY)
+        .when(rows == 0, MISSING)
+        .when(good == in_quarantine, MISPLACED)
+        .when(is_altered, ALTERED)
+        .when(in_events, STORED)
+        .when(in_duplicates, COPY)
+        .otherwise(QUARANTINED)
+    )
+    return F.when(good.isNotNull(), of_stream).when(_is_of_range(span), EXTRA).otherwise(OUTSIDE)
+
+
+def _is_of_range(span: Span) -> Column:
+    """Of a row without a record: whether the range should have that."""
+    number = comparable(F.col("sequence_number"))
+    within = (number >= F.col("low")) & (number < F.col("high"))
+    well_inside = F.col("arrived_at") >= moment(span.start + EDGE)
+    if span.end is not None:
+        well_inside &= F.col("arrived_at") < moment(span.end - EDGE)
+    return F.coalesce(within, F.lit(False)) | well_inside
+
+
+def _is_in(table: str) -> list[Column]:
+    return [F.lit(int(name == table)).alias(name) for name in TABLES]
+
+
+def _nothing_of_copies() -> list[Column]:
+    return [F.lit(None).cast("timestamp").alias("first_arrived_at"), F.lit(None).cast("boolean").alias("same_payload")]
