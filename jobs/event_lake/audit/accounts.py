@@ -83,12 +83,13 @@ def _became(span: Span) -> Column:
 
 def _is_of_range(span: Span) -> Column:
     """Of a row without a record: whether the range should have that."""
-    number = comparable(F.col("sequence_number"))
+    number, arrived = comparable(F.col("sequence_number")), F.col("arrived_at")
     within = (number >= F.col("low")) & (number < F.col("high"))
-    well_inside = F.col("arrived_at") >= moment(span.start + EDGE)
-    if span.end is not None:
-        well_inside &= F.col("arrived_at") < moment(span.end - EDGE)
-    return F.coalesce(within, F.lit(False)) | well_inside
+    well_inside = F.lit(True) if span.end is None else arrived < moment(span.end - EDGE)
+    if span.offset is not None:
+        # The events table is read as it was at that offset: nothing of it lies behind.
+        well_inside |= F.col("in_events") > 0
+    return F.coalesce(within, F.lit(False)) | ((arrived >= moment(span.start + EDGE)) & well_inside)
 
 
 def _is_in(table: str) -> list[Column]:
