@@ -9,9 +9,12 @@ altered, 1 anything else. docs/audit.md explains the numbers.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import sys
 import time
+
+from pyspark.sql import SparkSession
 
 from event_lake.audit import Asked, Audit
 from event_lake.audit.findings import sentence
@@ -33,7 +36,7 @@ def main(arguments: list[str]) -> int:
         look_back = parse_duration("--look-back", given.look_back) if given.look_back else None
         findings_path = f"{given.report}.findings" if given.report else None
         asked = Asked(given.since, given.until, look_back, given.show, findings_path)
-        return _run_audit(config, asked, given.report)
+        return _run_audit(config, asked, given.report, given.repair)
     except EventLakeError as error:
         log.error("failed exit_code=%d %s", error.exit_code, error)
         return error.exit_code
@@ -50,20 +53,24 @@ def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--show", type=int, default=20, metavar="N", help="how many findings are shown")
     parser.add_argument("--report", metavar="FILE", help="write the numbers as JSON, and all findings to FILE.findings")
+    parser.add_argument(
+        "--repair", action="store_true", help="first list duplicates that are not, and move events stored twice there"
+    )
     # Glue adds arguments of its own (--JOB_NAME and others).
     given, _ = parser.parse_known_args(arguments)
     return given
 
 
-def _run_audit(config: Config, asked: Asked, report_path: str | None) -> int:
+def _run_audit(config: Config, asked: Asked, report_path: str | None, repair: bool) -> int:
     began = time.monotonic()
     spark = create_session(config)
     storage = Storage.of_session(spark)
     try:
         if asked.findings_path:
             storage.delete(asked.findings_path)  # of an earlier audit
+        repaired = _repair(spark, config, asked) if repair else None
         with Audit(spark, config, asked) as audit:
-            report = audit.report(audit.find())
+            report = dataclasses.replace(audit.report(audit.find()), repaired=repaired)
         for finding in report.findings:
             log.error("%s", sentence(dict(finding)))
         seconds = round(time.monotonic() - began, 1)
@@ -74,6 +81,12 @@ def _run_audit(config: Config, asked: Asked, report_path: str | None) -> int:
         return report.exit_code
     finally:
         spark.stop()
+
+
+def _repair(spark: SparkSession, config: Config, asked: Asked) -> dict[str, int]:
+    """What it has done. The job is stopped meanwhile: a table has one writer."""
+    with Audit(spark, config, asked) as audit:
+        return dataclasses.asdict(audit.repair(audit.find()))
 
 
 if __name__ == "__main__":

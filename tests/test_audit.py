@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
 import traffic
-from event_lake.audit import Asked, Audit, Report
+from event_lake.audit import Asked, Audit, Repaired, Report
+from event_lake.errors import ConfigError
 from kinesis_server import KinesisServer
-from lake import LakeHouse
+from lake import LakeHouse, event
+from packing import packed
 
 EVERYTHING = "trim_horizon"
 
@@ -27,9 +31,21 @@ def audited(spark: SparkSession, house: LakeHouse, since: str | None = EVERYTHIN
         return audit.report(audit.find())
 
 
-def right(report: Report) -> bool:
-    sums = report.stored + report.duplicates + report.quarantined
-    return report.exit_code == 0 and report.received == sums and not report.findings
+def repaired(
+    spark: SparkSession, house: LakeHouse, may_write: Callable[[], None] = lambda: None, **overrides: str
+) -> Repaired:
+    with Audit(spark, house.config(**overrides), Asked(EVERYTHING)) as audit:
+        return audit.repair(audit.find(), may_write)
+
+
+def counted(report: Report) -> Counter[str]:
+    """The numbers that are not 0."""
+    return +Counter(report.numbers)
+
+
+def is_right(report: Report) -> bool:
+    parts = sum(report.numbers[name] for name in ("stored", "duplicates", "quarantined"))
+    return report.exit_code == 0 and report.numbers["received"] == parts and not report.findings
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +66,13 @@ def traffic_house(
 def test_a_right_lake_is_found_to_be_right(spark: SparkSession, traffic_house: tuple[LakeHouse, list[Any]]) -> None:
     house, puts = traffic_house
     report = audited(spark, house)
-    assert right(report), report
-    assert report.received == len(puts)
-    assert report.quarantined == sum(put.problem is not None for put in puts)
-    assert (report.stored, report.duplicates) == (len(house.events()), len(house.duplicates()))
-    assert report.copies["listed"] == report.duplicates == sum(put.copy_of_earlier for put in puts)
+    copies = sum(put.copy_of_earlier for put in puts)
+    broken = sum(put.problem is not None for put in puts)
+    assert counted(report) == Counter(
+        received=len(puts), stored=len(puts) - copies - broken, duplicates=copies, quarantined=broken
+    )
+    assert is_right(report)
+    assert report.copies["listed"] == copies
     assert report.copies["byte_for_byte"] == sum(row["same_payload"] for row in house.duplicates())
 
 
@@ -97,7 +115,6 @@ def test_every_way_of_being_wrong_is_found_and_explained(
     spark: SparkSession, traffic_house: tuple[LakeHouse, list[Any]], tmp_path: Path
 ) -> None:
     whole, _ = traffic_house
-    before = audited(spark, whole)
     house = copied(whole, tmp_path)
     events, duplicates, quarantine = (
         Broken(path) for path in (house.events_path, house.duplicates_path, house.quarantine_path)
@@ -128,6 +145,7 @@ def test_every_way_of_being_wrong_is_found_and_explained(
     duplicates.take(listed)
     events.take(gone_first)
     duplicates.add(duplicates.take(misjudged), same_payload=not once[2]["same_payload"])
+    record_gap(house, deleted, "trimmed before it was read")
     quarantine.take(bad)
     quarantine.add(quarantine.take(bad_altered), data=b"something else")
 
@@ -150,8 +168,182 @@ def test_every_way_of_being_wrong_is_found_and_explained(
         bad: ("missing", "quarantine", "nowhere"),
         bad_altered: ("altered", "quarantine", "quarantine"),
     }
-    assert report.received == before.received
-    assert (report.missing, report.extra, report.altered, report.misplaced) == (6, 2, 4, 0)
+    numbers = report.numbers
+    assert (numbers["missing"], numbers["extra"], numbers["altered"], numbers["misplaced"]) == (6, 2, 4, 0)
     assert report.exit_code == 3
-    named = {place_of(dict(finding)): finding["event_uuid"] for finding in report.findings}
-    assert all(uuid for place, uuid in named.items() if place not in (bad, bad_altered))
+    explained = {place_of(dict(finding)): finding["lost_because"] for finding in report.findings}
+    assert {place: why for place, why in explained.items() if why} == {deleted: "trimmed before it was read"}
+    assert (numbers["missing_in_gaps"], numbers["gaps"]) == (1, 1)
+    assert all(finding["event_uuid"] for finding in report.findings if finding["should_be_in"] != "quarantine")
+    assert not any("payload" in finding or "data" in finding for finding in report.findings)
+
+
+def record_gap(house: LakeHouse, place: tuple[str, str], why: str) -> None:
+    """As the job would have written it, of this one record."""
+    now = datetime.now(UTC)
+    row = {
+        "shard_id": place[0],
+        "from_position": f"at:{place[1]}",
+        "to_position": f"at:{int(place[1]) + 1}",
+        "from_time": now - timedelta(hours=1),
+        "to_time": now,
+        "why": why,
+        "stored_at": now,
+        "date": now.date(),
+    }
+    times = pa.timestamp("us", tz="UTC")
+    kinds = {"from_time": times, "to_time": times, "stored_at": times, "date": pa.date32()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in row])
+    write_deltalake(str(house.gaps_path), pa.Table.from_pylist([row], schema=schema))
+
+
+def test_a_good_event_in_quarantine_and_a_bad_record_in_events_are_misplaced(
+    spark: SparkSession, traffic_house: tuple[LakeHouse, list[Any]], tmp_path: Path
+) -> None:
+    house = copied(traffic_house[0], tmp_path)
+    events, quarantine = Broken(house.events_path), Broken(house.quarantine_path)
+    copied_uuids = {row["event_uuid"] for row in house.duplicates()}
+    good = next(row for row in house.events() if row["event_uuid"] not in copied_uuids)
+    bad = house.quarantine()[0]
+    events.take(place_of(good))
+    quarantine.take(place_of(bad))
+    own = {"problem": "not_json", "data": good["payload"].encode(), "date": good["arrived_at"].date()}
+    quarantine.add(pa.Table.from_pylist([{**good, **own}], schema=quarantine.rows().schema))
+    own = {"event_type": "other", "payload": "", "date": bad["date"]}
+    events.add(pa.Table.from_pylist([{**bad, **own}], schema=events.rows().schema))
+    report = audited(spark, house)
+    found = {place_of(dict(each)): (each["kind"], each["should_be_in"], each["is_in"]) for each in report.findings}
+    assert found == {
+        place_of(good): ("misplaced", "events, or duplicates", "quarantine"),
+        place_of(bad): ("misplaced", "quarantine", "events"),
+    }
+    assert report.exit_code == 4
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[LakeHouse]:
+    with KinesisServer() as server:
+        server.create_stream("events", 2)
+        yield LakeHouse(tmp_path, server)
+
+
+def test_an_event_stored_again_beyond_the_window_is_found_and_moved_once_whenever_the_repair_is_killed(
+    spark: SparkSession, house: LakeHouse
+) -> None:
+    settings = {"dedup_window": "1 second", "lake_duplicate_payloads": "true"}
+    now = time.time()
+    house.server.put("events", event(0), arrival=now - 20 * 3600, partition_key="one")
+    house.server.put("events", packed(event(1), gzip.compress(event(2)), b"broken"), arrival=now - 20 * 3600)
+    house.run(spark, **settings)
+    house.server.put("events", event(9), arrival=now - 10 * 3600)
+    house.run(spark, **settings)  # and so the first keys are forgotten
+    house.server.put("events", event(0, note="again"), arrival=now - 60, partition_key="two")
+    house.server.put("events", event(3), arrival=now - 50)
+    house.run(spark, **settings)
+    assert house.uuids() == ["u-0", "u-0", "u-1", "u-2", "u-3", "u-9"]
+    report = audited(spark, house, **settings)
+    assert counted(report) == Counter(received=7, stored=6, quarantined=1, stored_twice=1)
+    (found,) = report.findings
+    assert (found["kind"], found["event_uuid"], found["should_be_in"], found["is_in"]) == (
+        "stored_twice",
+        "u-0",
+        "duplicates",
+        "events",
+    )
+    assert report.exit_code == 4
+
+    asked = iter([None, RuntimeError("killed between the two commits")])
+
+    def killed() -> None:
+        error = next(asked)
+        if error:
+            raise error
+
+    with pytest.raises(RuntimeError, match="between the two commits"):
+        repaired(spark, house, killed, **settings)
+    assert house.uuids().count("u-0") == 2
+    assert [row["event_uuid"] for row in house.duplicates()] == ["u-0"]
+    assert repaired(spark, house, **settings) == Repaired(listed=1, removed=1)
+    assert repaired(spark, house, **settings) == Repaired(listed=0, removed=0)
+
+    report = audited(spark, house, **settings)
+    assert is_right(report)
+    assert counted(report) == Counter(received=7, stored=5, duplicates=1, quarantined=1)
+    (row,) = house.duplicates()
+    assert (row["partition_key"], row["same_payload"]) == ("two", False)
+    assert row["payload"].encode() == event(0, note="again")
+    assert row["gap_seconds"] == pytest.approx(20 * 3600 - 60, abs=1)
+    assert report.copies["beyond_a_day"] == 0
+    # The job goes on with tables that were repaired.
+    house.server.put("events", event(4))
+    assert house.run(spark, **settings).stored == 1
+    assert is_right(audited(spark, house, **settings))
+
+
+def test_duplicates_that_the_engine_only_counts_are_found_and_listed_where_that_is_asked_for(
+    spark: SparkSession, house: LakeHouse
+) -> None:
+    now = time.time()
+    for number, copies in enumerate((3, 1, 2)):
+        for copy in range(copies):
+            house.server.put("events", event(number), arrival=now - 100 + copy, partition_key=f"k-{copy}")
+    house.run(spark, dedup_engine="spark")
+    report = audited(spark, house, dedup_engine="spark")
+    assert is_right(report)
+    assert counted(report) == Counter(received=6, stored=3, duplicates=3)
+    assert (report.copies["only_counted"], report.copies["listed"]) == (3, 0)
+    assert report.copies["most_copied"][0]["event_uuid"] == "u-0"
+    assert repaired(spark, house, dedup_engine="spark") == Repaired(listed=3, removed=0)
+    kept = {row["event_uuid"]: row["arrived_at"] for row in house.events()}
+    for row in house.duplicates():
+        assert row["first_arrived_at"] == kept[row["event_uuid"]]
+        assert row["gap_seconds"] == (row["arrived_at"] - row["first_arrived_at"]).total_seconds()
+    report = audited(spark, house, dedup_engine="spark")
+    assert is_right(report)
+    assert (report.copies["only_counted"], report.copies["listed"]) == (0, 3)
+    assert repaired(spark, house, dedup_engine="spark") == Repaired(listed=0, removed=0)
+
+
+def test_ranges_that_follow_each_other_find_each_record_once_also_where_arrival_times_go_back(
+    spark: SparkSession, house: LakeHouse
+) -> None:
+    (first, _) = (shard["ShardId"] for shard in house.server.shards("events"))
+    now = time.time()
+    arrivals = [now - 3600, now - 1800, now - 1801, now - 1799, now - 1802, now - 900]
+    for number, arrived in enumerate(arrivals):
+        house.server.put("events", event(number), arrival=arrived, shard=first)
+    house.server.put("events", event(0), arrival=now - 1700)  # its first copy lies before the second range
+    house.run(spark)
+    border = datetime.fromtimestamp(now - 1800, UTC).isoformat()
+    reports = []
+    for since, until in ((EVERYTHING, border), (border, None)):
+        with Audit(spark, house.config(), Asked(since, until)) as audit:
+            reports.append(audit.report(audit.find()))
+    assert [counted(report) for report in reports] == [
+        Counter(received=1, stored=1),
+        Counter(received=6, stored=5, duplicates=1),
+    ]
+    assert all(is_right(report) for report in reports)
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "json"])
+def test_lakes_of_plain_files_are_audited_too(spark: SparkSession, house: LakeHouse, file_format: str) -> None:
+    for data in (event(0), event(1, note="ü"), event(1), b"\xffbroken", b"", *traffic.SAMPLE_EVENTS):
+        house.server.put("events", data)
+    house.run(spark, lake_format=file_format)
+    report = audited(spark, house, lake_format=file_format)
+    assert counted(report) == Counter(received=9, stored=6, duplicates=1, quarantined=2)
+    assert is_right(report)
+    for path in house.quarantine_path.glob("date=*/problem=empty/*"):
+        path.unlink()
+    report = audited(spark, house, lake_format=file_format)
+    assert [(each["kind"], each["should_be_in"]) for each in report.findings] == [("missing", "quarantine")]
+    with pytest.raises(ConfigError, match="--repair needs"):
+        repaired(spark, house, lake_format=file_format)
+
+
+def test_an_empty_lake_and_another_source_are_refused(spark: SparkSession, house: LakeHouse) -> None:
+    with pytest.raises(ConfigError, match="holds no micro-batch of this job"):
+        Audit(spark, house.config(), Asked())
+    with pytest.raises(ConfigError, match="an audit reads a Kinesis stream"):
+        Audit(spark, house.config(source_kind="files", source_path="/nowhere"), Asked())

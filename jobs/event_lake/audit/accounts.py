@@ -52,7 +52,8 @@ def claims(events: DataFrame, duplicates: DataFrame, quarantine: DataFrame) -> D
 
 
 def accounts(records: DataFrame, claimed: DataFrame, ranges: DataFrame, span: Span) -> DataFrame:
-    """The columns of both (stream.judged_records, `claims`), TABLES filled with 0, and `became` (above, or COPY)."""
+    """The columns of both (stream.judged_records, `claims`), TABLES filled with 0, `is_altered` (the one row
+    says something else), and `became` (above, or COPY)."""
     joined = records.join(claimed, list(PLACE), "full_outer").withColumns(
         {
             **{name: F.coalesce(name, F.lit(0)) for name in TABLES},
@@ -60,22 +61,28 @@ def accounts(records: DataFrame, claimed: DataFrame, ranges: DataFrame, span: Sp
         }
     )
     ranged = joined.join(F.broadcast(ranges), "shard_id", "left")
-    return ranged.withColumn("became", _became(span)).drop("low", "high", "row_arrived_at")
+    compared = ranged.withColumn("is_altered", F.col("claimed") != _should_say())
+    return compared.withColumn("became", _became(span)).drop("low", "high", "row_arrived_at")
+
+
+def _should_say() -> Column:
+    """The contents of a record's row, by the table that has it."""
+    in_events, in_duplicates = F.col("in_events") == 1, F.col("in_duplicates") == 1
+    says = F.when(in_events, F.col("as_event")).when(in_duplicates, F.col("as_duplicate"))
+    return says.otherwise(F.col("as_quarantined"))
 
 
 def _became(span: Span) -> Column:
     good, rows = F.col("is_good"), sum((F.col(name) for name in TABLES), F.lit(0))
     in_events, in_duplicates, in_quarantine = (F.col(name) == 1 for name in TABLES)
-    should_say = F.when(in_events, F.col("as_event")).when(in_duplicates, F.col("as_duplicate"))
-    is_altered = F.col("claimed") != should_say.otherwise(F.col("as_quarantined"))
     of_stream = (
         F.when(rows > 1, EXTRA)
         .when((rows == 0) & good, COPY)
         .when(rows == 0, MISSING)
         .when(good == in_quarantine, MISPLACED)
-        .when(is_altered, ALTERED)
-        .when(in_events, STORED)
         .when(in_duplicates, COPY)
+        .when(F.col("is_altered"), ALTERED)
+        .when(in_events, STORED)
         .otherwise(QUARANTINED)
     )
     return F.when(good.isNotNull(), of_stream).when(_is_of_range(span), EXTRA).otherwise(OUTSIDE)

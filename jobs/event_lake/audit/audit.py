@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from pyspark.sql import functions as F
 
 from event_lake.audit import accounts as books
 from event_lake.audit import copies, findings
+from event_lake.audit.repair import Repair, Repaired
 from event_lake.audit.report import Report
 from event_lake.audit.stream import Span, judged_records, kept_since, shard_ranges
 from event_lake.audit.tables import (
@@ -98,18 +100,23 @@ class Audit:
     def report(self, found: Found) -> Report:
         counts = self._counts(found)
         wrong = any(counts[kind] for kind in books.WRONG) or counts["stored_twice"]
-        shown, path = self._explained(found) if wrong else ([], None)
+        shown, path, in_gaps = self._explained(found) if wrong else ([], None, 0)
         return Report(
             stream=self._config.source.stream,
             start=found.span.start.isoformat(),
             end=found.span.end.isoformat() if found.span.end else None,
             complete_through=self.reach.complete_through,
             versions=self.tables.versions,
-            **counts,
+            numbers={**counts, "missing_in_gaps": in_gaps, "gaps": self._gaps(found).count()},
             copies=copies.summary(found.copies),
             findings=shown,
             findings_path=path,
         )
+
+    def repair(self, found: Found, may_write: Callable[[], None] = lambda: None) -> Repaired:
+        """Lists duplicates that are not listed, and moves events that are stored twice there; see `repair`."""
+        repair = Repair(self._spark, self.tables, self._config.lake.duplicate_payloads, may_write)
+        return repair.run(found.copies, found.stored_twice, found.first, found.last)
 
     def _keep(self, frame: DataFrame) -> DataFrame:
         self._kept.callback(frame.unpersist)
@@ -159,8 +166,13 @@ class Audit:
             "stored_twice": found.stored_twice.count(),
         }
 
-    def _explained(self, found: Found) -> tuple[list[dict[str, Any]], str | None]:
-        """The first findings, and where all of them were written to."""
+    def _gaps(self, found: Found) -> DataFrame:
+        """Recorded gaps that may reach into the range."""
+        begins = F.coalesce("from_time", moment(found.first))
+        return self.tables.gaps().where((begins <= moment(found.last)) & (F.col("to_time") >= moment(found.first)))
+
+    def _explained(self, found: Found) -> tuple[list[dict[str, Any]], str | None, int]:
+        """The first findings, where all of them were written to, and how many a gap explains."""
         settled = found.settled.withColumn("copies", F.lit(None).cast("long"))
         parts = [findings.wrong_accounts(settled), findings.wrong_accounts(found.copies)]
         everything = reduce(DataFrame.unionByName, [*parts, findings.later_copies(found.stored_twice)])
@@ -169,9 +181,11 @@ class Audit:
             self.tables.names(table, found.first, found.last).join(places, list(PLACE), "left_semi")
             for table in (EVENTS_TABLE, DUPLICATES_TABLE, QUARANTINE_TABLE)
         ]
-        explained = findings.named(everything, reduce(DataFrame.unionByName, names))
-        ordered = self._keep(explained).orderBy("kind", *PLACE).limit(self._asked.show)
+        named = findings.named(everything, reduce(DataFrame.unionByName, names))
+        explained = self._keep(findings.with_gaps(named, self._gaps(found)))
+        in_gaps = explained.where(F.col(findings.LOST_BECAUSE).isNotNull()).count()
+        ordered = explained.orderBy("kind", *PLACE).limit(self._asked.show)
         path = self._asked.findings_path
         if path is not None:
             explained.write.mode("overwrite").json(path)
-        return [row.asDict() for row in ordered.collect()], path
+        return [row.asDict() for row in ordered.collect()], path, in_gaps

@@ -39,7 +39,7 @@ def judged_copies(accounts: DataFrame, stored: DataFrame, only_counted: bool) ->
     misjudged = listed & ~another & (F.col("copies") == 1) & ~F.col("same_payload").eqNullSafe(identical)
     became = (
         F.when(~is_stored, MISSING)
-        .when(misjudged, ALTERED)
+        .when((listed & F.col("is_altered")) | misjudged, ALTERED)
         .when(listed, DUPLICATE)
         .otherwise(COUNTED if only_counted else MISSING)
     )

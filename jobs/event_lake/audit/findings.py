@@ -8,11 +8,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from event_lake.audit.accounts import EXTRA, MISPLACED, MISSING, TABLES, WRONG
+from event_lake.audit.stream import comparable
 from event_lake.audit.tables import PLACE
 
 STORED_TWICE = "stored_twice"
 NOWHERE = "nowhere"
 COLUMNS = ("kind", *PLACE, "arrived_at", "event_uuid", "event_name", "should_be_in", "is_in")
+LOST_BECAUSE = "lost_because"  # of a missing record that lies in a recorded gap: why
 
 
 def wrong_accounts(settled: DataFrame) -> DataFrame:
@@ -44,13 +46,32 @@ def named(findings: DataFrame, names: DataFrame) -> DataFrame:
     return joined.withColumns(filled).select(*COLUMNS)
 
 
+def with_gaps(findings: DataFrame, gaps: DataFrame) -> DataFrame:
+    """And LOST_BECAUSE, null where no gap (schema.GAPS) explains what is missing."""
+    number = comparable(F.col("sequence_number"))
+
+    def bound(name: str) -> Column:
+        return comparable(F.substring_index(name, ":", -1))
+
+    is_later = F.col("from_time").isNull() | (F.col("arrived_at") >= F.col("from_time"))
+    begun = F.when(F.col("from_position").startswith("after:"), number > bound("from_position"))
+    begun = begun.when(F.col("from_position").startswith("at:"), number >= bound("from_position")).otherwise(is_later)
+    is_earlier = F.col("arrived_at") < F.col("to_time")
+    ended = F.when(F.col("to_position").isNotNull(), number < bound("to_position")).otherwise(is_earlier)
+    known = gaps.withColumnRenamed("shard_id", "_shard").drop("stored_at", "date")
+    within = (F.col("kind") == MISSING) & (F.col("shard_id") == F.col("_shard")) & begun & ended
+    explained = findings.join(F.broadcast(known), within, "left").dropDuplicates(["kind", *PLACE])
+    return explained.select(*COLUMNS, F.col("why").alias(LOST_BECAUSE))
+
+
 def sentence(finding: dict[str, Any]) -> str:
     """One line for a person. The names come from outside, so they are quoted."""
     place = "/".join(str(finding[name]) for name in PLACE)
     return (
         f"{finding['kind']} record={place} arrived_at={finding['arrived_at'].isoformat()} "
         f"event_uuid={finding['event_uuid']!r} event_name={finding['event_name']!r} "
-        f"should_be_in={finding['should_be_in']} is_in={finding['is_in']}"
+        f"should_be_in={finding['should_be_in']!r} is_in={finding['is_in']!r}"
+        + (f" lost_because={finding[LOST_BECAUSE]!r}" if finding[LOST_BECAUSE] else "")
     )
 
 

@@ -18,11 +18,11 @@ from pyspark.sql.types import StructType
 
 from event_lake.config import Lake
 from event_lake.errors import ConfigError
-from event_lake.schema import DUPLICATES, EVENTS, QUARANTINE
+from event_lake.schema import DUPLICATES, EVENTS, GAPS, QUARANTINE
 from event_lake.storage import Storage
 
 PLACE = ("shard_id", "sequence_number", "sub_sequence_number")
-EVENTS_TABLE, DUPLICATES_TABLE, QUARANTINE_TABLE = "events", "duplicates", "quarantine"
+EVENTS_TABLE, DUPLICATES_TABLE, QUARANTINE_TABLE, GAPS_TABLE = "events", "duplicates", "quarantine", "gaps"
 EPOCH = datetime.fromtimestamp(0, UTC)
 COMMITS = 100  # of the newest are looked at first: to read a long history is slow
 
@@ -44,9 +44,10 @@ class LakeTables:
             EVENTS_TABLE: storage.qualified(lake.path),
             DUPLICATES_TABLE: storage.qualified(lake.duplicates_path),
             QUARANTINE_TABLE: storage.qualified(lake.quarantine_path),
+            GAPS_TABLE: storage.qualified(lake.gaps_path),
         }
         # Events first: the others are committed before them, so what these hold of its micro-batches is there.
-        self.versions = {name: self._version(path) for name, path in self.paths.items()}
+        self.versions = {name: self.newest_version(name) for name in self.paths}
 
     def reach(self) -> Reach:
         """Raises ConfigError where no micro-batch is stored yet."""
@@ -83,6 +84,14 @@ class LakeTables:
             *PLACE, "arrived_at", content_of_quarantine(F.col("date")).alias("content"), "problem"
         )
 
+    def payloads(self, since: datetime, until: datetime) -> DataFrame:
+        """Of stored events: PLACE and payload."""
+        return self._arrived(EVENTS_TABLE, EVENTS, since, until).select(*PLACE, "payload")
+
+    def gaps(self) -> DataFrame:
+        """Every recorded gap (schema.GAPS)."""
+        return self._rows(GAPS_TABLE, GAPS)
+
     def names(self, table: str, since: datetime, until: datetime) -> DataFrame:
         """PLACE, event_uuid and event_name: to name a row that the stream does not have."""
         schema = {EVENTS_TABLE: EVENTS, DUPLICATES_TABLE: DUPLICATES, QUARANTINE_TABLE: QUARANTINE}[table]
@@ -104,8 +113,9 @@ class LakeTables:
             return self._spark.read.schema(schema).format(self._format).load(path)
         return self._spark.createDataFrame([], schema)
 
-    def _version(self, path: str) -> int | None:
-        """The newest version of a Delta table; null where there is none, or another format."""
+    def newest_version(self, table: str) -> int | None:
+        """Of a Delta table; None where there is none, or where it has another format."""
+        path = self.paths[table]
         if self._format != "delta" or not DeltaTable.isDeltaTable(self._spark, path):
             return None
         return int(DeltaTable.forPath(self._spark, path).history(1).select("version").collect()[0][0])
