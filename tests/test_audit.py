@@ -197,18 +197,20 @@ def record_gap(house: LakeHouse, place: tuple[str, str], why: str) -> None:
     write_deltalake(str(house.gaps_path), pa.Table.from_pylist([row], schema=schema))
 
 
-def test_a_good_event_in_quarantine_and_a_bad_record_in_events_are_misplaced(
+def test_a_good_event_in_quarantine_and_a_bad_record_in_events_are_misplaced_unless_the_lake_asks_for_more(
     spark: SparkSession, traffic_house: tuple[LakeHouse, list[Any]], tmp_path: Path
 ) -> None:
     house = copied(traffic_house[0], tmp_path)
     events, quarantine = Broken(house.events_path), Broken(house.quarantine_path)
     copied_uuids = {row["event_uuid"] for row in house.duplicates()}
-    good = next(row for row in house.events() if row["event_uuid"] not in copied_uuids)
+    good, limited = [row for row in house.events() if row["event_uuid"] not in copied_uuids][:2]
     bad = house.quarantine()[0]
     events.take(place_of(good))
+    events.take(place_of(limited))
     quarantine.take(place_of(bad))
-    own = {"problem": "not_json", "data": good["payload"].encode(), "date": good["arrived_at"].date()}
-    quarantine.add(pa.Table.from_pylist([{**good, **own}], schema=quarantine.rows().schema))
+    for row, problem in ((good, "not_json"), (limited, "too_many_types")):
+        own = {"problem": problem, "data": row["payload"].encode(), "date": row["arrived_at"].date()}
+        quarantine.add(pa.Table.from_pylist([{**row, **own}], schema=quarantine.rows().schema))
     own = {"event_type": "other", "payload": "", "date": bad["date"]}
     events.add(pa.Table.from_pylist([{**bad, **own}], schema=events.rows().schema))
     report = audited(spark, house)

@@ -12,7 +12,7 @@ outside              a row at an edge of the range that belongs to its neighbour
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -24,22 +24,30 @@ STORED, DUPLICATE, COUNTED, QUARANTINED, OUTSIDE = "stored", "duplicate", "count
 MISSING, EXTRA, MISPLACED, ALTERED = "missing", "extra", "misplaced", "altered"
 COPY = "copy"  # a good record that is not in the events table: what it is, its event says
 WRONG = (MISSING, EXTRA, MISPLACED, ALTERED)
+# Problems that a good event may have: what a lake asks beyond.
+OF_GOOD_EVENTS = ("breaks_contract", "too_many_types")
 TABLES = ("in_events", "in_duplicates", "in_quarantine")
 
 
 def claims(events: DataFrame, duplicates: DataFrame, quarantine: DataFrame) -> DataFrame:
     """What the tables say, a row for each PLACE: how many rows each has (TABLES), `claimed` (their contents),
-    row_arrived_at, and of a duplicate first_arrived_at and same_payload."""
+    row_arrived_at; of a duplicate first_arrived_at and same_payload; of a quarantined record may_be_good."""
     rows = [
-        events.select(*PLACE, "arrived_at", "content", *_nothing_of_copies(), *_is_in("in_events")),
+        events.select(*PLACE, "arrived_at", "content", *_is_in("in_events")),
         duplicates.select(
             *PLACE, "arrived_at", "content", "first_arrived_at", "same_payload", *_is_in("in_duplicates")
         ),
-        quarantine.select(*PLACE, "arrived_at", "content", *_nothing_of_copies(), *_is_in("in_quarantine")),
+        quarantine.select(
+            *PLACE,
+            "arrived_at",
+            "content",
+            F.col("problem").isin(*OF_GOOD_EVENTS).alias("may_be_good"),
+            *_is_in("in_quarantine"),
+        ),
     ]
     # One row a place is the rule: max() only has to be right there.
     return (
-        reduce(DataFrame.unionByName, rows)
+        reduce(partial(DataFrame.unionByName, allowMissingColumns=True), rows)
         .groupBy(*PLACE)
         .agg(
             *(F.sum(name).alias(name) for name in TABLES),
@@ -47,6 +55,7 @@ def claims(events: DataFrame, duplicates: DataFrame, quarantine: DataFrame) -> D
             F.max("arrived_at").alias("row_arrived_at"),
             F.max("first_arrived_at").alias("first_arrived_at"),
             F.max("same_payload").alias("same_payload"),
+            F.max("may_be_good").alias("may_be_good"),
         )
     )
 
@@ -61,7 +70,8 @@ def accounts(records: DataFrame, claimed: DataFrame, ranges: DataFrame, span: Sp
         }
     )
     ranged = joined.join(F.broadcast(ranges), "shard_id", "left")
-    compared = ranged.withColumn("is_altered", F.col("claimed") != _should_say())
+    is_said = F.coalesce(F.col("claimed") == _may_say(), F.lit(False))
+    compared = ranged.withColumn("is_altered", (F.col("claimed") != _should_say()) & ~is_said)
     return compared.withColumn("became", _became(span)).drop("low", "high", "row_arrived_at")
 
 
@@ -72,6 +82,11 @@ def _should_say() -> Column:
     return says.otherwise(F.col("as_quarantined"))
 
 
+def _may_say() -> Column:
+    """A good event that came compressed may have been unpacked before something else was wrong with it."""
+    return F.when(F.col("may_be_good"), F.col("as_unpacked"))
+
+
 def _became(span: Span) -> Column:
     good, rows = F.col("is_good"), sum((F.col(name) for name in TABLES), F.lit(0))
     in_events, in_duplicates, in_quarantine = (F.col(name) == 1 for name in TABLES)
@@ -79,7 +94,7 @@ def _became(span: Span) -> Column:
         F.when(rows > 1, EXTRA)
         .when((rows == 0) & good, COPY)
         .when(rows == 0, MISSING)
-        .when(good == in_quarantine, MISPLACED)
+        .when((good == in_quarantine) & ~F.coalesce("may_be_good", F.lit(False)), MISPLACED)
         .when(in_duplicates, COPY)
         .when(F.col("is_altered"), ALTERED)
         .when(in_events, STORED)
@@ -101,7 +116,3 @@ def _is_of_range(span: Span) -> Column:
 
 def _is_in(table: str) -> list[Column]:
     return [F.lit(int(name == table)).alias(name) for name in TABLES]
-
-
-def _nothing_of_copies() -> list[Column]:
-    return [F.lit(None).cast("timestamp").alias("first_arrived_at"), F.lit(None).cast("boolean").alias("same_payload")]

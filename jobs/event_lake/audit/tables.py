@@ -81,7 +81,7 @@ class LakeTables:
     def quarantine(self, since: datetime, until: datetime) -> DataFrame:
         """PLACE, arrived_at, content, problem."""
         return self._of_days(QUARANTINE_TABLE, QUARANTINE, since, until).select(
-            *PLACE, "arrived_at", content_of_quarantine(F.col("date")).alias("content"), "problem"
+            *PLACE, "arrived_at", content_of_quarantine(F.col("data"), F.col("date")).alias("content"), "problem"
         )
 
     def payloads(self, since: datetime, until: datetime) -> DataFrame:
@@ -168,6 +168,6 @@ def content_of_duplicate(date: Column) -> Column:
     return F.xxhash64("event_uuid", "event_name", "event_type", "arrived_at", "partition_key", date)
 
 
-def content_of_quarantine(date: Column) -> Column:
+def content_of_quarantine(data: Column, date: Column) -> Column:
     """The same of the quarantine table, but for why."""
-    return F.xxhash64("data", "arrived_at", date)
+    return F.xxhash64(data, "arrived_at", date)
