@@ -46,6 +46,9 @@ class TableWriter(Protocol):
         the table, and the rows would be taken for written.
         """
 
+    def values(self, column: str) -> set[str]:
+        """The values of a partition column, without reading rows."""
+
     def append(self, rows: DataFrame, mark: BatchMark) -> None:
         """Adds the rows of a micro-batch that is not written yet, all or none, and its mark with them."""
 
@@ -98,6 +101,14 @@ class EventSink:
     def create(self) -> None:
         for table in self._tables.values():
             table.create()
+
+    def event_types(self) -> set[str]:
+        """All that the events table has."""
+        return self._tables[STORED].values("event_type")
+
+    def is_begun(self, mark: BatchMark) -> bool:
+        """Whether any table holds its part of this micro-batch. Raises DataLossError (see TableWriter.is_written)."""
+        return any(table.is_written(mark) for table in self._tables.values())
 
     def write(self, judged: DataFrame, parts: Sequence[Volume], mark: BatchMark, now: datetime) -> None:
         """Stores a persisted micro-batch (schema.JUDGED_RECORD); `now` becomes its stored_at."""
