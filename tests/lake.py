@@ -24,6 +24,7 @@ from event_lake.storage import Storage
 from kinesis_server import KinesisServer
 
 ROOT = Path(__file__).resolve().parent.parent
+ENGINE_VARIABLE = "EVENT_LAKE_TEST_ENGINE"  # set by conftest.py: the engine of tests that do not choose one
 ACCOUNTING = re.compile(
     r"received=(\d+) stored=(\d+) duplicates=(\d+) quarantined=(\d+) late_dropped=(\d+) batch=(\d+)"
 )
@@ -52,6 +53,7 @@ class LakeHouse:
             "checkpoint.path": self.checkpoint_path.as_uri(),
             "trigger.interval": "1 second",
             "lease.time": "1 second",
+            "dedup.engine": os.environ.get(ENGINE_VARIABLE, "index"),
         }
 
     def config(self, **overrides: str) -> Config:

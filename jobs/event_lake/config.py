@@ -66,6 +66,7 @@ class Lake:
     gaps_path: str = ""
     format: str = "delta"
     target_file_size: Bytes = Bytes(128 * 1024 * 1024)
+    new_types_per_day: int = 1000
 
 
 @dataclass(frozen=True)
@@ -243,6 +244,8 @@ def _check(config: Config) -> None:
             raise ConfigError(f"{key} is {value}; expected at least {bound}")
     if config.lake.target_file_size.count < 1024**2:
         raise ConfigError("lake.target_file_size is under 1 MB")
+    if config.lake.new_types_per_day < 0:
+        raise ConfigError(f"lake.new_types_per_day is {config.lake.new_types_per_day}; expected 0 (no bound) or more")
 
 
 def _check_source(source: Source) -> None:

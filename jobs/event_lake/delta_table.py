@@ -8,6 +8,7 @@ from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, StructType
 
 from event_lake.errors import DataLossError
@@ -49,6 +50,11 @@ class DeltaTableWriter:
         self._check_replay(written, mark)
         return True
 
+    def values(self, column: str) -> set[str]:
+        files = DataFrame(self._snapshot().allFiles().toDF(), self._spark)
+        named = files.select(F.col("partitionValues")[column].alias(column)).distinct().where(f"{column} is not null")
+        return {row[column] for row in named.collect()}
+
     def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
         may_write()
         (
@@ -66,15 +72,17 @@ class DeltaTableWriter:
         return f"event-lake-{self._role}-{mark.query_id}"
 
     def _last_version(self, app_id: str) -> int | None:
-        """The last micro-batch of this query that is committed, by the table's newest snapshot.
+        """The last micro-batch of this query that is committed, by the table's newest snapshot."""
+        found = self._snapshot().transactions().get(app_id)
+        return int(found.get()) if found.isDefined() else None
 
-        The newest, not the one at hand: what another process has committed meanwhile Delta would leave out in silence.
-        """
+    def _snapshot(self) -> Any:
+        """Delta's own, the newest, not the one at hand: what another process has committed meanwhile Delta would leave
+        out in silence."""
         jvm: Any = self._spark._jvm
         none = jvm.scala.Option.empty()
         log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self._spark._jsparkSession, self._path)
-        found = log.update(False, none, none).transactions().get(app_id)
-        return int(found.get()) if found.isDefined() else None
+        return log.update(False, none, none)
 
     def _check_replay(self, written: int, mark: BatchMark) -> None:
         """Raises DataLossError unless the table holds this very micro-batch as its newest."""

@@ -58,6 +58,10 @@ class FileTableWriter:
             )
         return newest in self._numbers(batches, "done")
 
+    def values(self, column: str) -> set[str]:
+        names = (entry.name.partition("=") for entry in self._storage.entries(self._path) if entry.is_folder)
+        return {value for name, _, value in names if name == column}
+
     def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
         batches, number = self._batches(mark), mark.batch_id
         may_write()

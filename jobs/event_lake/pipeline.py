@@ -13,6 +13,7 @@ from event_lake.batch import BatchWriter
 from event_lake.checkpoint import CheckpointLog, refuse_backward_clock
 from event_lake.config import Config
 from event_lake.deduplicate import engine_for
+from event_lake.event_types import EventTypes
 from event_lake.lease import Lease, lease_of
 from event_lake.metrics import Counts
 from event_lake.parse import parse
@@ -45,7 +46,9 @@ def _run(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease, u
     sink.create()
     engine = engine_for(spark, storage, checkpoint, config)
     engine.open()
-    writer = BatchWriter(spark, checkpoint, engine, sink, lease.check)
+    types = EventTypes(storage, checkpoint, config.lake.new_types_per_day)
+    types.open(sink.event_types)
+    writer = BatchWriter(spark, checkpoint, engine, types, sink, may_write=lease.check)
 
     raw = raw_records(spark, config, goal)
     parsed = parse(raw, config.source.most_unpacked.count)

@@ -48,6 +48,9 @@ class TableWriter(Protocol):
         the table, and the rows would be taken for written.
         """
 
+    def values(self, column: str) -> set[str]:
+        """The values of a partition column, without reading rows."""
+
     def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
         """Adds the rows of a micro-batch that is not written yet, all or none, and its mark with them.
 
@@ -106,6 +109,14 @@ class EventSink:
         for verdict, table in self._tables.items():
             if verdict != GAP:
                 table.create()
+
+    def event_types(self) -> set[str]:
+        """All that the events table has."""
+        return self._tables[STORED].values("event_type")
+
+    def is_begun(self, mark: BatchMark) -> bool:
+        """Whether any table holds its part of this micro-batch. Raises DataLossError (see TableWriter.is_written)."""
+        return any(table.is_written(mark) for table in self._tables.values())
 
     def write(
         self,

@@ -67,6 +67,9 @@ class OperatorJudged:
     def remember(self) -> None:
         """Spark has."""
 
+    def withdraw(self) -> None:
+        """Spark has remembered the keys; a copy that comes within the window counts as a duplicate."""
+
     def release(self) -> None:
         self._batch.unpersist()
 
