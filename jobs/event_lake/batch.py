@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
 
 from event_lake.checkpoint import CheckpointLog
 from event_lake.deduplicate import Engine, Judged
-from event_lake.deduplicate.verdicts import DUPLICATE, QUARANTINED, STORED
+from event_lake.deduplicate.verdicts import DUPLICATE, GAP, QUARANTINED, STORED
 from event_lake.errors import EventLakeError
 from event_lake.event_types import EventTypes
 from event_lake.mark import BatchMark, source_offset
@@ -26,16 +26,27 @@ class Stopped(Exception):
 
 
 class BatchWriter:
-    """The function that Spark calls with every micro-batch; keeps the run's totals."""
+    """The function that Spark calls with every micro-batch; keeps the run's totals.
+
+    `may_write` is called before every commit, and raises where another driver has taken the lake over.
+    """
 
     def __init__(
-        self, spark: SparkSession, checkpoint: CheckpointLog, engine: Engine, types: EventTypes, sink: EventSink
+        self,
+        spark: SparkSession,
+        checkpoint: CheckpointLog,
+        engine: Engine,
+        types: EventTypes,
+        sink: EventSink,
+        *,
+        may_write: Callable[[], None] = lambda: None,
     ) -> None:
         self._spark = spark
         self._checkpoint = checkpoint
         self._engine = engine
         self._types = types
         self._sink = sink
+        self._may_write = may_write
         self.totals = Counts()
         self.busy = False
         self.finished: int | None = None  # the last micro-batch that is in the tables
@@ -57,13 +68,14 @@ class BatchWriter:
 
     def _process(self, batch: DataFrame, batch_id: int) -> None:
         began = time.monotonic()
+        self._may_write()
         mark, clock = self._planned(batch_id)
         judged = self._engine.judge(batch, mark, clock)
         try:
             # Running the batch comes first, on every path: after a writer that runs nothing, Spark logs the
             # batch as done although no state was written for it.
             parts = volumes(judged.rows)
-            admitted = self._types.admitted(mark, clock, stored_types(parts), lambda: self._sink.is_begun(mark))
+            admitted = self._types.admitted(mark, clock, stored_types(parts), lambda: self._is_begun(mark))
             if admitted is None:
                 counts = self._write(judged, parts, mark)
             else:
@@ -87,9 +99,14 @@ class BatchWriter:
         counts = count(judged.counted(), parts)
         check_accounting(mark.batch_id, counts)
         judged.check(counts.stored)
-        self._sink.write(judged.rows, parts, mark, datetime.now(UTC))
+        self._sink.write(judged.rows, parts, mark, datetime.now(UTC), self._may_write)
+        self._may_write()
         judged.remember()
         return counts
+
+    def _is_begun(self, mark: BatchMark) -> bool:
+        self._may_write()  # what is decided from the answer is written down
+        return self._sink.is_begun(mark)
 
     def _planned(self, batch_id: int) -> tuple[BatchMark, datetime]:
         """What names the micro-batch, and its clock: both as Spark has logged them, so the same in a replay."""
@@ -106,12 +123,14 @@ def count(plan: PlanMetrics, parts: Sequence[Volume]) -> Counts:
     def rows(verdict: str) -> int:
         return sum(part.rows for part in parts if part.verdict == verdict)
 
+    # To Spark a gap is a row like the others.
     return Counts(
-        received=plan.scanned,
+        received=plan.scanned - rows(GAP),
         stored=rows(STORED),
         duplicates=plan.duplicates + rows(DUPLICATE),
         quarantined=rows(QUARANTINED),
         late_dropped=plan.late,
+        gaps=rows(GAP),
     )
 
 

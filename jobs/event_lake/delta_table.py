@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -55,7 +55,8 @@ class DeltaTableWriter:
         named = files.select(F.col("partitionValues")[column].alias(column)).distinct().where(f"{column} is not null")
         return {row[column] for row in named.collect()}
 
-    def append(self, rows: DataFrame, mark: BatchMark) -> None:
+    def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
+        may_write()
         (
             rows.select(self._schema.fieldNames())
             .write.format("delta")

@@ -5,6 +5,7 @@ Table data never comes through here; Spark reads and writes that.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,21 @@ class Storage:
         finally:
             stream.close()
 
+    def create_text(self, path: str, text: str) -> bool:
+        """Makes a new file; False where there is one. That of several at once only one succeeds is for the file system
+        to see to."""
+        try:
+            stream = self._file_system(path).create(self._path(path), False)
+        except Py4JJavaError as error:
+            if "AlreadyExists" in error.java_exception.getClass().getName():
+                return False
+            raise
+        try:
+            stream.write(text.encode("utf-8"))
+        finally:
+            stream.close()
+        return True
+
     def write_whole(self, path: str, text: str) -> None:
         """A new file that is there whole or not at all, whenever the driver is killed."""
         if path.startswith(("s3:", "s3a:")):
@@ -122,6 +138,15 @@ class Storage:
 
     def _file_system(self, path: str) -> Any:
         return self._path(path).getFileSystem(self._conf)
+
+
+def configuration_text(path: str) -> str:
+    """The configuration file, before there is a session."""
+    # A plain path is this machine's, as with spark-submit --files, although a cluster's default file system is HDFS.
+    if os.path.isfile(path):
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    return Storage.of_driver().read_text(path)
 
 
 def _entry(status: Any) -> Entry:
