@@ -58,7 +58,7 @@ class TableWriter(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Volume:
     """Rows and bytes of a micro-batch bound for one partition of a table."""
 
