@@ -75,7 +75,7 @@ class BatchWriter:
             # Running the batch comes first, on every path: after a writer that runs nothing, Spark logs the
             # batch as done although no state was written for it.
             parts = volumes(judged.rows)
-            admitted = self._types.admitted(mark, clock, stored_types(parts), lambda: self._sink.is_begun(mark))
+            admitted = self._types.admitted(mark, clock, stored_types(parts), lambda: self._is_begun(mark))
             if admitted is None:
                 counts = self._write(judged, parts, mark)
             else:
@@ -103,6 +103,10 @@ class BatchWriter:
         self._may_write()
         judged.remember()
         return counts
+
+    def _is_begun(self, mark: BatchMark) -> bool:
+        self._may_write()  # what is decided from the answer is written down
+        return self._sink.is_begun(mark)
 
     def _planned(self, batch_id: int) -> tuple[BatchMark, datetime]:
         """What names the micro-batch, and its clock: both as Spark has logged them, so the same in a replay."""
