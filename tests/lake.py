@@ -59,10 +59,11 @@ class LakeHouse:
     def config(self, **overrides: str) -> Config:
         return read_config("", self._overrides(overrides))
 
-    def run(self, spark: SparkSession, **overrides: str) -> Counts:
+    def run(self, spark: SparkSession, recover: bool = False, **overrides: str) -> Counts:
         """The job in this process, until caught up; keyword arguments are settings, `lake_format="json"`."""
         config = self.config(**overrides)
-        return run(spark, config, StopRequest(Storage.of_session(spark), config.checkpoint.path), until_caught_up=True)
+        stop = StopRequest(Storage.of_session(spark), config.checkpoint.path)
+        return run(spark, config, stop, until_caught_up=True, recover=recover)
 
     def submit(self, *arguments: str, **overrides: str) -> Job:
         """The job by spark-submit, through scripts/run."""

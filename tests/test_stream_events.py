@@ -186,7 +186,11 @@ def test_an_older_checkpoint_ends_with_exit_code_3_and_says_what_to_do(house: La
 
 def test_a_driver_that_stood_still_is_followed_by_another_and_commits_nothing_when_it_goes_on(house: LakeHouse) -> None:
     put(house, range(40))
-    with house.submit() as stopped, house.submit("--until-caught-up") as next_one:
+    # Longer than this machine may keep a living driver's thread waiting.
+    with (
+        house.submit(lease_time="4 seconds") as stopped,
+        house.submit("--until-caught-up", lease_time="4 seconds") as next_one,
+    ):
         stopped.until(lambda: len(house.uuids()) == 40, every=0.2)
         next_one.until(lambda: "waiting for=lease" in next_one.output(), every=0.2)
         stopped.send(signal.SIGSTOP)

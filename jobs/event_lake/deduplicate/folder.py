@@ -63,7 +63,7 @@ class Folder:
         path = self.place(name)
         if not path.exists():
             if not self._in_s3:
-                raise self._lost(name)
+                raise self.lost(name)
             _write_whole(path, self._fetch(name))
         return path
 
@@ -79,13 +79,15 @@ class Folder:
         try:
             answer = client.get_object(Bucket=urlsplit(self.url).netloc, Key=self._key(name))
         except client.exceptions.NoSuchKey as error:
-            raise self._lost(name) from error
+            raise self.lost(name) from error
         return bytes(answer["Body"].read())
 
-    def _lost(self, name: str) -> DataLossError:
+    def lost(self, name: str) -> DataLossError:
+        """What to raise where a file that is needed is not there."""
         return DataLossError(
             f"{self.url}/{name} is gone, and with it the keys of events that are stored: copies of them would be "
-            "stored again. Nothing was written. Restore the file, or start with a new checkpoint path."
+            "stored again. Nothing was written. Restore the file, or recover from the tables into a new checkpoint "
+            "path (docs/operations.md)."
         )
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 from event_lake.deduplicate.segment import Segment
 from event_lake.errors import DataLossError
 
+SEEDED = -1  # the number of the manifest before the first micro-batch, where the index was made from a table
 MERGED_AT_ONCE = 8
 MOST_MERGED_ROWS = 4_000_000  # 128 MB; what is larger is left as it is
 
