@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ import traffic
 from event_lake.audit import Asked, Audit, Repaired, Report
 from event_lake.errors import ConfigError
 from kinesis_server import KinesisServer
-from lake import LakeHouse, event
+from lake import ROOT, Job, LakeHouse, event
 from packing import packed
 
 EVERYTHING = "trim_horizon"
@@ -349,3 +350,25 @@ def test_an_empty_lake_and_another_source_are_refused(spark: SparkSession, house
         Audit(spark, house.config(), Asked())
     with pytest.raises(ConfigError, match="an audit reads a Kinesis stream"):
         Audit(spark, house.config(source_kind="files", source_path="/nowhere"), Asked())
+
+
+def test_the_job_says_what_is_missing_and_writes_it_down(
+    traffic_house: tuple[LakeHouse, list[Any]], tmp_path: Path
+) -> None:
+    house = copied(traffic_house[0], tmp_path)
+    copied_uuids = {row["event_uuid"] for row in house.duplicates()}
+    gone = next(row for row in house.events() if row["event_uuid"] not in copied_uuids)
+    Broken(house.events_path).take(place_of(gone))
+    (tmp_path / "audit.toml").write_text('[spark]\nmaster = "local[2]"\nsql.shuffle.partitions = 2\n')
+    settings = [word for key, value in house.settings.items() for word in ("--set", f"{key}={value}")]
+    command = [str(ROOT / "scripts" / "audit"), "--config", str(tmp_path / "audit.toml"), *settings]
+    report = tmp_path / "report.json"
+    with Job([*command, "--from", EVERYTHING, "--report", report.as_uri()], tmp_path) as job:
+        assert job.wait() == 3, job.output()
+    numbers = json.loads(report.read_text())
+    assert (numbers["missing"], numbers["extra"], numbers["exit_code"]) == (1, 0, 3)
+    assert f"missing record={gone['shard_id']}/{gone['sequence_number']}/0" in job.output()
+    assert f"received={numbers['received']} stored={numbers['stored']}" in job.output()
+    (line,) = "".join(path.read_text() for path in Path(f"{report}.findings").glob("*.json")).splitlines()
+    assert json.loads(line)["sequence_number"] == gone["sequence_number"]
+    assert gone["payload"] not in job.output() + report.read_text() + line

@@ -2,8 +2,9 @@
 
 An event's path, by file: `source` reads raw records; `parse` gives each a verdict, as `verdict` judges it (`compressed`
 unpacks it); `batch` runs, counts (`metrics`) and checks each micro-batch, in which `deduplicate` tells first copies
-from duplicates; `sink` writes it to the events, duplicates and quarantine tables (`delta_table`, `file_table`).
+from duplicates; `sink` writes it to the events, duplicates, quarantine and gaps tables (`delta_table`,
+`file_table`).
 `pipeline` puts this together and `supervise` watches it run, until `stop` is asked for. `schema` has every table's
 columns, `config` every key, `errors` what can go wrong; `mark` names a micro-batch; `checkpoint`, `storage` and
-`session` are Spark's log, small files and settings.
+`session` are Spark's log, small files and settings. `audit` is another job: it holds the stream against the tables.
 """
