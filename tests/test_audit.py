@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 import traffic
 from event_lake.audit import Asked, Audit, Repaired, Report
-from event_lake.errors import ConfigError
+from event_lake.errors import ConfigError, EventLakeError
 from kinesis_server import KinesisServer
 from lake import ROOT, Job, LakeHouse, event
 from packing import packed
@@ -293,6 +293,14 @@ def test_duplicates_that_the_engine_only_counts_are_found_and_listed_where_that_
     assert counted(report) == Counter(received=6, stored=3, duplicates=3)
     assert (report.copies["only_counted"], report.copies["listed"]) == (3, 0)
     assert report.copies["most_copied"][0]["event_uuid"] == "u-0"
+
+    def meddle() -> None:
+        table = Broken(house.duplicates_path)
+        table.add(table.rows())
+
+    with pytest.raises(EventLakeError, match="another writer is at work"):
+        repaired(spark, house, meddle, dedup_engine="spark")
+    assert house.duplicates() == []
     assert repaired(spark, house, dedup_engine="spark") == Repaired(listed=3, removed=0)
     kept = {row["event_uuid"]: row["arrived_at"] for row in house.events()}
     for row in house.duplicates():
@@ -301,7 +309,6 @@ def test_duplicates_that_the_engine_only_counts_are_found_and_listed_where_that_
     report = audited(spark, house, dedup_engine="spark")
     assert is_right(report)
     assert (report.copies["only_counted"], report.copies["listed"]) == (0, 3)
-    assert repaired(spark, house, dedup_engine="spark") == Repaired(listed=0, removed=0)
 
 
 def test_ranges_that_follow_each_other_find_each_record_once_also_where_arrival_times_go_back(
