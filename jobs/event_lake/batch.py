@@ -16,6 +16,7 @@ from event_lake.errors import EventLakeError
 from event_lake.mark import BatchMark, source_offset
 from event_lake.metrics import Counts, PlanMetrics, check_accounting
 from event_lake.sink import EventSink, Volume, volumes
+from event_lake.upkeep.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +28,19 @@ class Stopped(Exception):
 class BatchWriter:
     """The function that Spark calls with every micro-batch; keeps the run's totals."""
 
-    def __init__(self, spark: SparkSession, checkpoint: CheckpointLog, engine: Engine, sink: EventSink) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        checkpoint: CheckpointLog,
+        engine: Engine,
+        sink: EventSink,
+        keeper: Keeper | None = None,
+    ) -> None:
         self._spark = spark
         self._checkpoint = checkpoint
         self._engine = engine
         self._sink = sink
+        self._keeper = keeper
         self.totals = Counts()
         self.busy = False
         self.finished: int | None = None  # the last micro-batch that is in the tables
@@ -45,6 +54,8 @@ class BatchWriter:
                 raise Stopped(f"asked to stop; micro-batch {batch_id} waits for the next start")
             self._process(batch, batch_id)
             self.finished = batch_id
+            if self._keeper and not self.stopping:
+                self._keeper.after_batch()
         except (EventLakeError, Stopped) as error:
             self.failure = error
             raise

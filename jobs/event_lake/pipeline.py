@@ -20,6 +20,7 @@ from event_lake.source import kinesis_options, raw_records
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
 from event_lake.supervise import named_failure, supervise
+from event_lake.upkeep.keeper import Keeper
 
 
 def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up: bool = False) -> Counts:
@@ -30,17 +31,20 @@ def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up:
     refuse_backward_clock(checkpoint.last_planned(), now, config.dedup.window, config.dedup.margin)
     goal = _tip(spark, config) if until_caught_up and config.source.kind == "kinesis" else None
 
-    sink = EventSink(spark, storage, config.lake)
+    sink = EventSink(spark, storage, config.lake, config.maintenance)
     sink.create()
     engine = engine_for(spark, storage, checkpoint, config)
     engine.open()
-    writer = BatchWriter(spark, checkpoint, engine, sink)
+    keeper = Keeper(spark, storage, sink.paths, config.maintenance) if config.lake.format == "delta" else None
+    writer = BatchWriter(spark, checkpoint, engine, sink, keeper)
 
     raw = raw_records(spark, config, goal)
     parsed = parse(raw, config.source.most_unpacked.count)
     query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
 
     supervise(query, writer, stop, lambda: goal is not None and _covers(checkpoint, goal))
+    if keeper:
+        keeper.stop()
     stop.honoured()
     return writer.totals
 

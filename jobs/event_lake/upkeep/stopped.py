@@ -1,0 +1,96 @@
+"""Maintenance while the job is stopped: the same compaction without its bound, a vacuum with all cores, and advice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+
+from pyspark.sql import SparkSession
+
+from event_lake.config import Config
+from event_lake.errors import ConfigError
+from event_lake.sink import EventSink
+from event_lake.storage import Storage
+from event_lake.upkeep.advice import advice
+from event_lake.upkeep.compaction import compact, compaction_session, due
+from event_lake.upkeep.partitions import Partition, partitions
+from event_lake.upkeep.vacuum import deletable, vacuum
+
+# What one commit takes: whoever ends this job in the middle loses so much work at most.
+COMMIT_TARGETS = 16
+COMMIT_PARTITIONS = 100
+
+
+class StoppedLake:
+    """The tables of a lake that no job is writing to: on S3, two drivers can overwrite each other's commits.
+
+    `before_commit` raises where this driver may not write.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        config: Config,
+        say: Callable[[str], None],
+        before_commit: Callable[[], None],
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._spark = spark
+        self._session = compaction_session(spark)
+        self._storage = Storage.of_session(spark)
+        self._lake = config.lake
+        self._maintenance = config.maintenance
+        self._target = config.maintenance.target_file_size.count
+        self._say = say
+        self._before_commit = before_commit
+        self._clock = clock
+
+    def maintain(self, dry_run: bool) -> None:
+        """Compacts and vacuums each table, and says what it did or would do. Raises ConfigError where there is none."""
+        if self._lake.format != "delta":
+            raise ConfigError(
+                f"lake.format is {self._lake.format!r}: plain files have no transactions, so they cannot be put "
+                "together without readers seeing rows twice or not at all. Use a longer trigger.interval, or Delta."
+            )
+        sink = EventSink(self._spark, self._storage, self._lake, self._maintenance)
+        missing = [path for path in sink.paths if not self._storage.exists(f"{path}/_delta_log")]
+        if missing:
+            raise ConfigError(f"there is no Delta table at {', '.join(missing)}; the job makes them when it starts")
+        if not dry_run:
+            self._before_commit()
+            sink.create()  # also gives tables of an older version the settings that they lack
+        for path in sink.paths:
+            self._maintain(path, dry_run)
+
+    def _maintain(self, path: str, dry_run: bool) -> None:
+        now = self._clock()
+        found = partitions(self._session, path, self._target, now.date())
+        chosen = due(found, self._maintenance, now, quiet=timedelta(0))
+        files, small = sum(part.files for part in found), sum(part.small_files for part in chosen)
+        self._say(f"table={path} partitions={len(found)} files={files} due_partitions={len(chosen)} due_files={small}")
+        if dry_run:
+            for part in chosen:
+                self._say(f"table={path} would_compact={part.name} small_files={part.small_files}")
+            self._say(f"table={path} would_delete files={deletable(self._session, path)}")
+        else:
+            for portion in portions(chosen, self._target):
+                self._before_commit()
+                self._say(f"table={path} compacted {compact(self._session, path, portion, self._target)}")
+            self._say(f"table={path} vacuum seconds={vacuum(self._spark, path, gentle=False):.1f}")
+        for line in advice(found, self._target):
+            self._say(f"table={path} advice: {line}")
+
+
+def portions(chosen: Sequence[Partition], target: int) -> Iterator[list[Partition]]:
+    """In parts of what one commit takes, each of open or of closed partitions."""
+    for _, alike in groupby(sorted(chosen, key=lambda part: part.closed, reverse=True), lambda part: part.closed):
+        portion: list[Partition] = []
+        for part in alike:
+            portion.append(part)
+            if len(portion) == COMMIT_PARTITIONS or sum(p.small_bytes for p in portion) >= COMMIT_TARGETS * target:
+                yield portion
+                portion = []
+        if portion:
+            yield portion
