@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         config = read_config(_config_text(given.config), given.set)
         spark = create_session(config)
         try:
-            lake = StoppedLake(spark, config, say=lambda line: print(line, flush=True), before_commit=lambda: None)
+            lake = StoppedLake(spark, config, say=lambda line: print(line, flush=True), may_write=lambda: None)
             lake.maintain(given.dry_run)
         finally:
             spark.stop()

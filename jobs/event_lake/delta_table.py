@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import BooleanType, StructType
 
-from event_lake.config import Maintenance
 from event_lake.errors import DataLossError
 from event_lake.mark import BatchMark
 
 # Whole records: as file statistics their prefixes would stand in the table's log. And what differs in every row: the
 # least and the greatest of a file tell nothing there.
 WITHOUT_STATISTICS = ("payload", "data", "detail", "event_uuid", "sequence_number", "sub_sequence_number")
-NEWEST_COMMITS = 20
-CHECKPOINT_INTERVAL = 10
 
 
 class DeltaTableWriter:
     """One Delta table. Idempotence rests on Delta's own transaction identifiers (txnAppId, txnVersion)."""
 
     def __init__(
-        self,
-        spark: SparkSession,
-        path: str,
-        role: str,
-        schema: StructType,
-        partitions: Sequence[str],
-        *,
-        settings: Mapping[str, str] = MappingProxyType({}),
+        self, spark: SparkSession, path: str, role: str, schema: StructType, partitions: Sequence[str]
     ) -> None:
         self._spark = spark
-        self.path = path
-        self._settings = settings
+        self._path = path
         self._role = role
         self._schema = schema
         self._partitions = partitions
@@ -48,22 +35,12 @@ class DeltaTableWriter:
         measured = [f.name for f in self._schema if f.name not in left_out and f.dataType != BooleanType()]
         (
             DeltaTable.createIfNotExists(self._spark)
-            .location(self.path)
+            .location(self._path)
             .addColumns(self._schema)
             .partitionedBy(*self._partitions)
             .property("delta.dataSkippingStatsColumns", ",".join(measured))
             .execute()
         )
-        self._set_up()
-
-    def _set_up(self) -> None:
-        """Gives the table the settings that it lacks: a new one all of them, one of an older version or
-        configuration those that have changed since."""
-        present = newest_snapshot(self._spark, self.path).metadata().configuration()
-        lacking = {key: value for key, value in self._settings.items() if not present.get(key).contains(value)}
-        if lacking:
-            listed = ", ".join(f"'{key}' = '{value}'" for key, value in lacking.items())
-            self._spark.sql(f"ALTER TABLE delta.`{self.path}` SET TBLPROPERTIES ({listed})")
 
     def is_written(self, mark: BatchMark) -> bool:
         written = self._last_version(self._app_id(mark))
@@ -80,7 +57,7 @@ class DeltaTableWriter:
             .option("txnAppId", self._app_id(mark))
             .option("txnVersion", mark.batch_id)
             .option("userMetadata", mark.to_json())
-            .save(self.path)
+            .save(self._path)
         )
 
     def _app_id(self, mark: BatchMark) -> str:
@@ -92,7 +69,10 @@ class DeltaTableWriter:
 
         The newest, not the one at hand: what another process has committed meanwhile Delta would leave out in silence.
         """
-        found = newest_snapshot(self._spark, self.path).transactions().get(app_id)
+        jvm: Any = self._spark._jvm
+        none = jvm.scala.Option.empty()
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self._spark._jsparkSession, self._path)
+        found = log.update(False, none, none).transactions().get(app_id)
         return int(found.get()) if found.isDefined() else None
 
     def _check_replay(self, written: int, mark: BatchMark) -> None:
@@ -100,7 +80,7 @@ class DeltaTableWriter:
         stored = self._mark_of(mark.query_id, written) if written == mark.batch_id else None
         if stored is None or stored["offset_hash"] != mark.offset_hash:
             raise DataLossError(
-                f"the table {self.path} already holds micro-batch {written} of this query, but the checkpoint is "
+                f"the table {self._path} already holds micro-batch {written} of this query, but the checkpoint is "
                 f"about to write micro-batch {mark.batch_id} with other records: the checkpoint is older than the "
                 "table, as after restoring it from a copy. Delta would ignore the records without a word, so "
                 "nothing was written. Restore the newest checkpoint, or start with a new checkpoint path."
@@ -108,45 +88,12 @@ class DeltaTableWriter:
 
     def _mark_of(self, query_id: str, batch_id: int) -> dict[str, Any] | None:
         """The mark in the commit of this query's micro-batch; the newest commits are looked at first."""
-        history = DeltaTable.forPath(self._spark, self.path).history().where("userMetadata is not null")
+        history = DeltaTable.forPath(self._spark, self._path).history().where("userMetadata is not null")
         for row in history.orderBy("version", ascending=False).select("userMetadata").toLocalIterator():
             mark = _read_mark(row["userMetadata"])
             if mark and mark.get("query_id") == query_id and mark.get("batch_id") == batch_id:
                 return mark
         return None
-
-
-def table_settings(maintenance: Maintenance) -> dict[str, str]:
-    """Delta's table properties for a table that gets a commit a minute for years.
-
-    delta.setTransactionRetentionDuration is never set: which micro-batches are in must not be forgotten.
-    """
-    return {
-        "delta.checkpointInterval": str(CHECKPOINT_INTERVAL),
-        "delta.deletedFileRetentionDuration": _interval(maintenance.keep_deleted_files),
-        "delta.logRetentionDuration": _interval(maintenance.keep_log),
-    }
-
-
-def _interval(duration: timedelta) -> str:
-    return f"interval {int(duration.total_seconds())} seconds"
-
-
-def newest_snapshot(spark: SparkSession, path: str) -> Any:
-    """Delta's own org.apache.spark.sql.delta.Snapshot of the table as it is now."""
-    jvm: Any = spark._jvm
-    none = jvm.scala.Option.empty()
-    return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).update(False, none, none)
-
-
-def last_mark(spark: SparkSession, path: str) -> str | None:
-    """The newest mark in the table's commits, as its text; the newest commits are looked at first."""
-    table = DeltaTable.forPath(spark, path)
-    for history in (table.history(NEWEST_COMMITS), table.history()):
-        for row in history.where("userMetadata is not null").orderBy("version", ascending=False).collect():
-            if _read_mark(row["userMetadata"]):
-                return str(row["userMetadata"])
-    return None
 
 
 def _read_mark(text: str) -> dict[str, Any] | None:

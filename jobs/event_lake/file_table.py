@@ -35,7 +35,7 @@ class FileTableWriter:
         self, storage: Storage, path: str, file_format: str, schema: StructType, partitions: Sequence[str]
     ) -> None:
         self._storage = storage
-        self.path = path.rstrip("/")
+        self._path = path.rstrip("/")
         self._format = file_format
         self._schema = schema
         self._partitions = partitions
@@ -51,7 +51,7 @@ class FileTableWriter:
         manifest = json.loads(self._storage.read_text(f"{batches}/{newest}.manifest"))
         if newest != mark.batch_id or manifest["mark"]["offset_hash"] != mark.offset_hash:
             raise DataLossError(
-                f"the files in {self.path} already hold micro-batch {newest} of this query, but the checkpoint is "
+                f"the files in {self._path} already hold micro-batch {newest} of this query, but the checkpoint is "
                 f"about to write micro-batch {mark.batch_id} with other records: the checkpoint is older than the "
                 "files, as after restoring it from a copy. Nothing was written. Restore the newest checkpoint, or "
                 "start with a new checkpoint path."
@@ -72,14 +72,14 @@ class FileTableWriter:
         self._forget(batches, number)
 
     def _batches(self, mark: BatchMark) -> str:
-        return f"{self.path}/_batches/{mark.query_id}"
+        return f"{self._path}/_batches/{mark.query_id}"
 
     def _undo(self, batches: str, number: int) -> None:
         """Takes back what a try at this micro-batch has left that did not come to its end."""
         manifest = f"{batches}/{number}.manifest"
         if self._storage.exists(manifest):
             for file in json.loads(self._storage.read_text(manifest))["files"]:
-                self._storage.delete(f"{self.path}/{file}")
+                self._storage.delete(f"{self._path}/{file}")
             self._storage.delete(manifest)
         self._storage.delete(f"{batches}/{number}.staging")
 
@@ -91,11 +91,11 @@ class FileTableWriter:
             if name.startswith(("_", ".")):
                 continue
             ending = name.partition(".")[2]
-            moves.append((file, f"{self.path}/{folder}/{mark.query_id}-{mark.batch_id:010d}-{number:05d}.{ending}"))
+            moves.append((file, f"{self._path}/{folder}/{mark.query_id}-{mark.batch_id:010d}-{number:05d}.{ending}"))
         return moves
 
     def _write_manifest(self, manifest: str, mark: BatchMark, files: list[str]) -> None:
-        relative = [file.removeprefix(f"{self.path}/") for file in files]
+        relative = [file.removeprefix(f"{self._path}/") for file in files]
         note: dict[str, Any] = {"mark": json.loads(mark.to_json()), "files": relative}
         self._storage.write_whole(manifest, json.dumps(note, indent=1))
 

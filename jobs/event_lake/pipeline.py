@@ -20,7 +20,7 @@ from event_lake.source import kinesis_options, raw_records
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
 from event_lake.supervise import named_failure, supervise
-from event_lake.upkeep.keeper import Keeper
+from event_lake.upkeep.keeper import keeper_of
 
 
 def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up: bool = False) -> Counts:
@@ -31,11 +31,11 @@ def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up:
     refuse_backward_clock(checkpoint.last_planned(), now, config.dedup.window, config.dedup.margin)
     goal = _tip(spark, config) if until_caught_up and config.source.kind == "kinesis" else None
 
-    sink = EventSink(spark, storage, config.lake, config.maintenance)
+    sink = EventSink(spark, storage, config.lake)
     sink.create()
     engine = engine_for(spark, storage, checkpoint, config)
     engine.open()
-    keeper = Keeper(spark, storage, sink.paths, config.maintenance) if config.lake.format == "delta" else None
+    keeper = keeper_of(spark, storage, config, may_write=lambda: None)
     writer = BatchWriter(spark, checkpoint, engine, sink, keeper)
 
     raw = raw_records(spark, config, goal)

@@ -17,9 +17,9 @@ from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from event_lake.config import DEFAULT_MAINTENANCE, Lake, Maintenance
+from event_lake.config import Lake
 from event_lake.deduplicate.verdicts import DUPLICATE, QUARANTINED, STORED
-from event_lake.delta_table import DeltaTableWriter, table_settings
+from event_lake.delta_table import DeltaTableWriter
 from event_lake.file_table import FileTableWriter
 from event_lake.mark import BatchMark
 from event_lake.schema import (
@@ -35,8 +35,6 @@ from event_lake.storage import Storage
 
 class TableWriter(Protocol):
     """What a format must be able to do."""
-
-    path: str
 
     def create(self) -> None:
         """Makes the table where there is none; called once, before the first micro-batch."""
@@ -79,9 +77,7 @@ def volumes(judged: DataFrame) -> list[Volume]:
 class EventSink:
     """The events table, and beside it quarantine and duplicates."""
 
-    def __init__(
-        self, spark: SparkSession, storage: Storage, lake: Lake, maintenance: Maintenance = DEFAULT_MAINTENANCE
-    ) -> None:
+    def __init__(self, spark: SparkSession, storage: Storage, lake: Lake) -> None:
         self._most_bytes = lake.target_file_size.count
         self._parallelism = spark.sparkContext.defaultParallelism
         self._duplicate_payloads = lake.duplicate_payloads
@@ -89,7 +85,7 @@ class EventSink:
         def table(path: str, role: str, schema: StructType, partitions: Sequence[str]) -> TableWriter:
             path = storage.qualified(path)
             if lake.format == "delta":
-                return DeltaTableWriter(spark, path, role, schema, partitions, settings=table_settings(maintenance))
+                return DeltaTableWriter(spark, path, role, schema, partitions)
             return FileTableWriter(storage, path, lake.format, schema, partitions)
 
         # In the order in which they are written.
@@ -98,11 +94,6 @@ class EventSink:
             DUPLICATE: table(lake.duplicates_path, "duplicates", DUPLICATES, DUPLICATES_PARTITIONS),
             STORED: table(lake.path, "events", EVENTS, EVENTS_PARTITIONS),
         }
-
-    @property
-    def paths(self) -> list[str]:
-        """Of the tables, in the order in which they are written."""
-        return [table.path for table in self._tables.values()]
 
     def create(self) -> None:
         for table in self._tables.values():

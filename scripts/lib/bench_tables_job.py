@@ -25,7 +25,6 @@ from pyspark.sql import functions as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "jobs"))
 from event_lake.config import Checkpoint, Config, Dedup, Lake, Maintenance, Source, Trigger
-from event_lake.delta_table import newest_snapshot
 from event_lake.mark import BatchMark
 from event_lake.schema import JUDGED_RECORD
 from event_lake.session import create_session
@@ -33,6 +32,7 @@ from event_lake.sink import EventSink, volumes
 from event_lake.storage import Storage
 from event_lake.upkeep.keeper import Keeper
 from event_lake.upkeep.partitions import partitions
+from event_lake.upkeep.settings import newest_snapshot, set_up, table_paths
 from event_lake.upkeep.stopped import StoppedLake
 
 START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -80,11 +80,14 @@ class Day:
         self._events = config.lake.path
         self._now = START
         storage = Storage.of_session(spark)
-        self._sink = EventSink(spark, storage, config.lake, config.maintenance)
-        self._keeper = Keeper(spark, storage, self._sink.paths, config.maintenance, clock=lambda: self._now)
+        self._sink = EventSink(spark, storage, config.lake)
+        self._paths = table_paths(storage, config.lake)
+        self._keeper = Keeper(spark, storage, self._paths, config.maintenance, clock=lambda: self._now)
 
     def run(self) -> None:
         self._sink.create()
+        for path in self._paths:
+            set_up(self._spark, path, self._config.maintenance)
         done = Event()
         beside = Thread(target=self._beside, args=(done,))
         if self._given.mode == "beside":

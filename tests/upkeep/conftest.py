@@ -42,7 +42,7 @@ class SmallLake:
                 "maintenance.most_small_files=3",
             ],
         )
-        self.sink = EventSink(spark, self.storage, self.config.lake, self.maintenance)
+        self.sink = EventSink(spark, self.storage, self.config.lake)
         self.sink.create()
 
     @property

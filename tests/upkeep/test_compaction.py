@@ -16,12 +16,12 @@ import pytest
 from deltalake import DeltaTable
 
 from event_lake.config import Bytes, Maintenance
-from event_lake.delta_table import last_mark, newest_snapshot
 from event_lake.errors import DataLossError
 from event_lake.schema import DUPLICATES_PARTITIONS, EVENTS_PARTITIONS, QUARANTINE_PARTITIONS
 from event_lake.sink import EventSink
-from event_lake.upkeep.compaction import compact, compaction_session, due
+from event_lake.upkeep.compaction import compact, compaction_session, due, last_mark
 from event_lake.upkeep.partitions import Partition
+from event_lake.upkeep.settings import newest_snapshot, set_up
 
 NOW = datetime(2022, 2, 15, 12, tzinfo=UTC)
 RULES = Maintenance(target_file_size=Bytes(1024 * 1024), most_small_files=50)
@@ -78,6 +78,7 @@ def test_a_replay_is_recognised_when_compaction_came_after_it_and_log_cleaning_h
     make_lake: Callable[[int], Any],
 ) -> None:
     lake = make_lake(3)
+    set_up(lake.spark, lake.events, lake.maintenance)
     log = lake.paths["events"] / "_delta_log"
     month_ago = time.time() - 30 * 24 * 3600
     for file in log.iterdir():
@@ -90,7 +91,7 @@ def test_a_replay_is_recognised_when_compaction_came_after_it_and_log_cleaning_h
     assert json.loads(last_mark(lake.spark, lake.events) or "")["batch_id"] == 2
 
     before = lake.files()
-    restarted = EventSink(lake.spark, lake.storage, lake.config.lake, lake.maintenance)
+    restarted = EventSink(lake.spark, lake.storage, lake.config.lake)
     restarted.create()
     lake.sink = restarted
     lake.write(2)
@@ -101,16 +102,14 @@ def test_a_replay_is_recognised_when_compaction_came_after_it_and_log_cleaning_h
     assert len(lake.rows()) == 16
 
 
-def test_the_tables_have_the_settings_of_the_configuration_and_those_of_an_older_version_get_them(
+def test_a_table_gets_the_settings_that_it_lacks_and_those_that_have_changed(
     make_lake: Callable[[int], Any],
 ) -> None:
     lake = make_lake(0)
-    lake.spark.sql(f"ALTER TABLE delta.`{lake.events}` UNSET TBLPROPERTIES ('delta.logRetentionDuration')")
     for maintenance, hours in ((lake.maintenance, 24), (Maintenance(keep_deleted_files=timedelta(hours=3)), 3)):
-        sink = EventSink(lake.spark, lake.storage, lake.config.lake, maintenance)
-        sink.create()
+        set_up(lake.spark, lake.events, maintenance)
         version = DeltaTable(lake.events).version()
-        sink.create()
+        set_up(lake.spark, lake.events, maintenance)
         settings = DeltaTable(lake.events).metadata().configuration
         assert settings["delta.logRetentionDuration"] == f"interval {7 * 24 * 3600} seconds"
         assert settings["delta.deletedFileRetentionDuration"] == f"interval {hours * 3600} seconds"
@@ -143,22 +142,20 @@ def by_readers(lake: Any, table: str) -> dict[str, list[dict[str, Any]]]:
     return {name: rows.select(columns).sort_by(order).to_pylist() for name, rows in found.items()}
 
 
-@pytest.mark.parametrize("table", PARTITIONS)
 def test_readers_nobody_here_wrote_agree_on_every_value_before_and_after_compaction(
-    make_lake: Callable[[int], Any], table: str
+    make_lake: Callable[[int], Any],
 ) -> None:
     lake = make_lake(2)
-    before = by_readers(lake, table)
-    compact(compaction_session(lake.spark), str(lake.paths[table]), lake.partitions(table), 1024 * 1024)
-    after = by_readers(lake, table)
-    assert len(after["delta-rs"]) == 2 * (4 if table == "events" else 1)
-    for reader in before:
-        assert before[reader] == before["delta-rs"], reader
-        assert after[reader] == before["delta-rs"], reader
-
-
-def test_readers_find_no_table_feature_that_they_may_not_know(make_lake: Callable[[int], Any]) -> None:
-    lake = make_lake(1)
+    session = compaction_session(lake.spark)
+    for table in PARTITIONS:
+        before = by_readers(lake, table)
+        compact(session, str(lake.paths[table]), lake.partitions(table), 1024 * 1024)
+        after = by_readers(lake, table)
+        assert len(after["delta-rs"]) == 2 * (4 if table == "events" else 1)
+        for reader in before:
+            assert before[reader] == before["delta-rs"], reader
+            assert after[reader] == before["delta-rs"], reader
+    # No table feature that a reader may not know.
     for path in lake.paths.values():
         protocol = DeltaTable(str(path)).protocol()
         assert (protocol.min_reader_version, protocol.reader_features) == (1, None)

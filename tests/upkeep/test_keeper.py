@@ -67,7 +67,7 @@ def test_a_driver_that_may_no_longer_write_compacts_nothing(make_lake: Callable[
     def refuse() -> None:
         raise DataLossError("another driver holds the lake")
 
-    keeper = keeper_of(lake, before_commit=refuse)
+    keeper = keeper_of(lake, may_write=refuse)
     for _ in range(LOOK_EVERY - 1):
         keeper.after_batch()
     with pytest.raises(DataLossError):

@@ -22,7 +22,7 @@ MIB = 1024 * 1024
 
 
 def stopped(lake: Any, said: list[str], **arguments: Any) -> StoppedLake:
-    return StoppedLake(lake.spark, lake.config, said.append, **{"before_commit": lambda: None, **arguments})
+    return StoppedLake(lake.spark, lake.config, said.append, **{"may_write": lambda: None, **arguments})
 
 
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(make_lake: Callable[[int], Any]) -> None:
@@ -60,7 +60,7 @@ def test_while_another_driver_holds_the_lake_nothing_is_done(make_lake: Callable
         raise DataLossError("another driver holds the lake")
 
     with pytest.raises(DataLossError):
-        stopped(lake, [], before_commit=refuse).maintain(dry_run=False)
+        stopped(lake, [], may_write=refuse).maintain(dry_run=False)
     assert len(lake.files()) == 4
 
 

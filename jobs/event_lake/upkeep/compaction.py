@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from event_lake.config import Maintenance
-from event_lake.delta_table import last_mark
 from event_lake.upkeep.partitions import CLOSED_PART, OPEN_PART, Partition
 
+NEWEST_COMMITS = 20
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 QUIET = timedelta(hours=1)  # a closed partition that late events still reach is not rewritten for each of them
 
@@ -57,6 +58,17 @@ def due(
 def compaction_session(spark: SparkSession) -> SparkSession:
     """A session whose settings are compaction's own: the stream's commits must not get its metadata and sizes."""
     return spark.newSession()
+
+
+def last_mark(spark: SparkSession, path: str) -> str | None:
+    """The newest mark in the table's commits, as its text; the newest commits are looked at first."""
+    table = DeltaTable.forPath(spark, path)
+    for history in (table.history(NEWEST_COMMITS), table.history()):
+        marked = history.where(F.get_json_object("userMetadata", "$.offset_hash").isNotNull())
+        newest = marked.orderBy("version", ascending=False).select("userMetadata").first()
+        if newest:
+            return str(newest["userMetadata"])
+    return None
 
 
 def compact(session: SparkSession, path: str, chosen: Sequence[Partition], target: int) -> Compacted:

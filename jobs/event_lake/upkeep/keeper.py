@@ -20,10 +20,11 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from event_lake.config import Maintenance
+from event_lake.config import Config, Maintenance
 from event_lake.storage import Storage
 from event_lake.upkeep.compaction import Compacted, compact, compaction_session, due
 from event_lake.upkeep.partitions import Partition, partitions
+from event_lake.upkeep.settings import set_up, table_paths
 from event_lake.upkeep.vacuum import BackgroundVacuum
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,17 @@ FILE_BYTES = 256 * 1024
 PARTITION_BYTES = 2 * 1024 * 1024
 FIRST_RATE = 4.0 * 1024 * 1024  # bytes a second, until the first pass has shown it
 SHARE = 0.5  # of the time that a pass may take, it is given work for
+
+
+def keeper_of(spark: SparkSession, storage: Storage, config: Config, may_write: Callable[[], None]) -> Keeper | None:
+    """For a lake that can be maintained while the job runs, and is to be; its tables, which are there, are set up."""
+    if config.lake.format != "delta":
+        return None
+    paths = table_paths(storage, config.lake)
+    for path in paths:
+        may_write()
+        set_up(spark, path, config.maintenance)
+    return Keeper(spark, storage, paths, config.maintenance, may_write)
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,7 @@ class Waiting:
 
 
 class Keeper:
-    """Keeps the tables of one lake; `before_commit` raises where this driver may no longer write."""
+    """Keeps the tables of one lake; `may_write` raises where this driver may no longer."""
 
     def __init__(
         self,
@@ -59,14 +71,14 @@ class Keeper:
         storage: Storage,
         paths: Sequence[str],
         maintenance: Maintenance,
+        may_write: Callable[[], None] = lambda: None,
         *,
-        before_commit: Callable[[], None] = lambda: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._spark = spark
         self._paths = paths
         self._maintenance = maintenance
-        self._before_commit = before_commit
+        self._may_write = may_write
         self._clock = clock
         self._session = compaction_session(spark)
         self._vacuum = BackgroundVacuum(spark, storage, paths, maintenance.vacuum_every)
@@ -102,7 +114,7 @@ class Keeper:
     def _pass(self) -> None:
         chosen = self._chosen()
         self._waiting = self._waiting[len(chosen) :]
-        self._before_commit()
+        self._may_write()
         began = time.monotonic()
         done = self._compact(chosen)
         seconds = time.monotonic() - began

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from event_lake.delta_table import newest_snapshot
+from event_lake.upkeep.settings import newest_snapshot
 
 DAY = "date"  # the partition column that every table has, and that says when a partition will get no more files
 

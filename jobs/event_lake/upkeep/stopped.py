@@ -10,11 +10,11 @@ from pyspark.sql import SparkSession
 
 from event_lake.config import Config
 from event_lake.errors import ConfigError
-from event_lake.sink import EventSink
 from event_lake.storage import Storage
 from event_lake.upkeep.advice import advice
 from event_lake.upkeep.compaction import compact, compaction_session, due
 from event_lake.upkeep.partitions import Partition, partitions
+from event_lake.upkeep.settings import set_up, table_paths
 from event_lake.upkeep.vacuum import deletable, vacuum
 
 # What one commit takes: whoever ends this job in the middle loses so much work at most.
@@ -25,7 +25,7 @@ COMMIT_PARTITIONS = 100
 class StoppedLake:
     """The tables of a lake that no job is writing to: on S3, two drivers can overwrite each other's commits.
 
-    `before_commit` raises where this driver may not write.
+    `may_write` raises where this driver may not write.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class StoppedLake:
         spark: SparkSession,
         config: Config,
         say: Callable[[str], None],
-        before_commit: Callable[[], None],
+        may_write: Callable[[], None],
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -44,7 +44,7 @@ class StoppedLake:
         self._maintenance = config.maintenance
         self._target = config.maintenance.target_file_size.count
         self._say = say
-        self._before_commit = before_commit
+        self._may_write = may_write
         self._clock = clock
 
     def maintain(self, dry_run: bool) -> None:
@@ -54,14 +54,14 @@ class StoppedLake:
                 f"lake.format is {self._lake.format!r}: plain files have no transactions, so they cannot be put "
                 "together without readers seeing rows twice or not at all. Use a longer trigger.interval, or Delta."
             )
-        sink = EventSink(self._spark, self._storage, self._lake, self._maintenance)
-        missing = [path for path in sink.paths if not self._storage.exists(f"{path}/_delta_log")]
+        paths = table_paths(self._storage, self._lake)
+        missing = [path for path in paths if not self._storage.exists(f"{path}/_delta_log")]
         if missing:
             raise ConfigError(f"there is no Delta table at {', '.join(missing)}; the job makes them when it starts")
-        if not dry_run:
-            self._before_commit()
-            sink.create()  # also gives tables of an older version the settings that they lack
-        for path in sink.paths:
+        for path in paths:
+            if not dry_run:
+                self._may_write()
+                set_up(self._spark, path, self._maintenance)
             self._maintain(path, dry_run)
 
     def _maintain(self, path: str, dry_run: bool) -> None:
@@ -76,7 +76,7 @@ class StoppedLake:
             self._say(f"table={path} would_delete files={deletable(self._session, path)}")
         else:
             for portion in portions(chosen, self._target):
-                self._before_commit()
+                self._may_write()
                 self._say(f"table={path} compacted {compact(self._session, path, portion, self._target)}")
             self._say(f"table={path} vacuum seconds={vacuum(self._spark, path, gentle=False):.1f}")
         for line in advice(found, self._target):

@@ -1,0 +1,48 @@
+"""Table properties of a Delta table that gets a commit a minute for years."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from event_lake.config import Lake, Maintenance
+from event_lake.storage import Storage
+
+# Commits between two checkpoints of the log; each has all live files and those deleted within keep_deleted_files.
+CHECKPOINT_INTERVAL = 10
+
+
+def table_paths(storage: Storage, lake: Lake) -> list[str]:
+    """Of the lake's tables, in full, in the order in which a micro-batch is written."""
+    return [storage.qualified(path) for path in (lake.quarantine_path, lake.duplicates_path, lake.path)]
+
+
+def properties(maintenance: Maintenance) -> dict[str, str]:
+    """delta.setTransactionRetentionDuration is never set: which micro-batches are in must not be forgotten."""
+    return {
+        "delta.checkpointInterval": str(CHECKPOINT_INTERVAL),
+        "delta.deletedFileRetentionDuration": _interval(maintenance.keep_deleted_files),
+        "delta.logRetentionDuration": _interval(maintenance.keep_log),
+    }
+
+
+def set_up(spark: SparkSession, path: str, maintenance: Maintenance) -> None:
+    """Gives a table the properties that it lacks; no commit is made where there are none."""
+    present = newest_snapshot(spark, path).metadata().configuration()
+    lacking = {key: value for key, value in properties(maintenance).items() if not present.get(key).contains(value)}
+    if lacking:
+        listed = ", ".join(f"'{key}' = '{value}'" for key, value in lacking.items())
+        spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({listed})")
+
+
+def newest_snapshot(spark: SparkSession, path: str) -> Any:
+    """Delta's own org.apache.spark.sql.delta.Snapshot of the table as it is now."""
+    jvm: Any = spark._jvm
+    none = jvm.scala.Option.empty()
+    return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).update(False, none, none)
+
+
+def _interval(duration: timedelta) -> str:
+    return f"interval {int(duration.total_seconds())} seconds"
