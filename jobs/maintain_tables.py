@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 
 from event_lake.config import read_config
 from event_lake.errors import EventLakeError
 from event_lake.session import create_session
-from event_lake.storage import Storage
+from event_lake.storage import configuration_text
 from event_lake.upkeep.stopped import StoppedLake
 
 log = logging.getLogger("event_lake")
@@ -30,7 +29,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
     given, _ = parser.parse_known_args(arguments)  # Glue adds arguments of its own
     try:
-        config = read_config(_config_text(given.config), given.set)
+        config = read_config(configuration_text(given.config), given.set)
         spark = create_session(config)
         try:
             lake = StoppedLake(spark, config, say=lambda line: print(line, flush=True), may_write=lambda: None)
@@ -41,13 +40,6 @@ def main(arguments: list[str]) -> int:
     except EventLakeError as error:
         log.error("failed exit_code=%d %s", error.exit_code, error)
         return error.exit_code
-
-
-def _config_text(path: str) -> str:
-    if os.path.isfile(path):
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    return Storage.of_driver().read_text(path)
 
 
 if __name__ == "__main__":

@@ -42,9 +42,11 @@ def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up:
     parsed = parse(raw, config.source.most_unpacked.count)
     query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
 
-    supervise(query, writer, stop, lambda: goal is not None and _covers(checkpoint, goal))
-    if keeper:
-        keeper.stop()
+    try:
+        supervise(query, writer, stop, lambda: goal is not None and _covers(checkpoint, goal))
+    finally:
+        if keeper:
+            keeper.stop()
     stop.honoured()
     return writer.totals
 
