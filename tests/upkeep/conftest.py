@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ QUERY = "0b6c1f0e-7d1c-4f43-9a55-2a1f3e9f7f10"
 STORED = datetime(2022, 2, 14, 12, 1, tzinfo=UTC)
 TODAY = date(2022, 2, 15)  # all records are of the day before
 TARGET = 1024 * 1024
+MOST_BATCHES = 3
 
 
 class SmallLake:
@@ -84,14 +86,24 @@ def some(batch_id: int) -> list[Record]:
     return [*good, {**good[0], "partitionKey": "copy"}, {**good[1], "data": b"{" * (1 + batch_id)}]
 
 
+@pytest.fixture(scope="session")
+def templates(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Lakes with 0, 1, 2 and 3 micro-batches in them, to be copied: a micro-batch costs more than a copy of all."""
+    home = tmp_path_factory.mktemp("lakes")
+    folders = [home / f"{batches}" for batches in range(MOST_BATCHES + 1)]
+    SmallLake(spark, folders[0])
+    for batches, folder in enumerate(folders[1:]):
+        shutil.copytree(folders[batches], folder)
+        SmallLake(spark, folder).write(batches)
+    return folders
+
+
 @pytest.fixture
-def make_lake(spark: SparkSession, tmp_path: Path) -> Callable[[int], SmallLake]:
+def make_lake(spark: SparkSession, templates: list[Path], tmp_path: Path) -> Callable[[int], SmallLake]:
     """A lake with so many micro-batches in it."""
 
     def make(batches: int) -> SmallLake:
-        lake = SmallLake(spark, tmp_path)
-        for batch_id in range(batches):
-            lake.write(batch_id)
-        return lake
+        shutil.copytree(templates[batches], tmp_path, dirs_exist_ok=True)
+        return SmallLake(spark, tmp_path)
 
     return make

@@ -155,6 +155,14 @@ def test_readers_nobody_here_wrote_agree_on_every_value_before_and_after_compact
         for reader in before:
             assert before[reader] == before["delta-rs"], reader
             assert after[reader] == before["delta-rs"], reader
+    # By name, from a catalog.
+    lake.spark.sql(f"CREATE TABLE registered USING delta LOCATION '{lake.events}'")
+    try:
+        (found,) = lake.spark.sql("SELECT count(*) AS n FROM registered WHERE event_type = 'lesson'").collect()
+        assert found["n"] == 4
+    finally:
+        lake.spark.sql("DROP TABLE registered")
+    assert len(lake.rows()) == 8
     # No table feature that a reader may not know.
     for path in lake.paths.values():
         protocol = DeltaTable(str(path)).protocol()

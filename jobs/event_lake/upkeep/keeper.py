@@ -118,14 +118,13 @@ class Keeper:
         began = time.monotonic()
         done = self._compact(chosen)
         seconds = time.monotonic() - began
-        work = sum(one.work for one in chosen)
         if done:
-            self._rate += (work / seconds - self._rate) / 2
+            self._rate += (sum(one.work for one in chosen) / seconds - self._rate) / 2
             log.info("compacted table=%s %s", chosen[0].path, done)
-            return
-        self._rate /= 2
-        if len(chosen) == 1:
-            self._too_big.add((chosen[0].path, chosen[0].part.name))
+        elif seconds >= self._maintenance.longest_pause.total_seconds():
+            self._rate /= 2
+            if len(chosen) == 1:  # it is left to maintain_tables.py
+                self._too_big.add((chosen[0].path, chosen[0].part.name))
 
     def _chosen(self) -> list[Waiting]:
         """The first that wait, of one table and all open or all closed, as far as time allows; at least one."""
