@@ -21,6 +21,7 @@ from event_lake.stop import StopRequest
 from event_lake.storage import Storage
 from event_lake.supervise import named_failure, supervise
 from event_lake.upkeep.keeper import keeper_of
+from event_lake.upkeep.settings import for_new_tables
 
 
 def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up: bool = False) -> Counts:
@@ -31,6 +32,7 @@ def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up:
     refuse_backward_clock(checkpoint.last_planned(), now, config.dedup.window, config.dedup.margin)
     goal = _tip(spark, config) if until_caught_up and config.source.kind == "kinesis" else None
 
+    for_new_tables(spark, config.maintenance)
     sink = EventSink(spark, storage, config.lake)
     sink.create()
     engine = engine_for(spark, storage, checkpoint, config)

@@ -32,7 +32,7 @@ from event_lake.sink import EventSink, volumes
 from event_lake.storage import Storage
 from event_lake.upkeep.keeper import Keeper
 from event_lake.upkeep.partitions import partitions
-from event_lake.upkeep.settings import newest_snapshot, set_up, table_paths
+from event_lake.upkeep.settings import for_new_tables, newest_snapshot, table_paths
 from event_lake.upkeep.stopped import StoppedLake
 
 START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -85,9 +85,8 @@ class Day:
         self._keeper = Keeper(spark, storage, self._paths, config.maintenance, clock=lambda: self._now)
 
     def run(self) -> None:
+        for_new_tables(self._spark, self._config.maintenance)
         self._sink.create()
-        for path in self._paths:
-            set_up(self._spark, path, self._config.maintenance)
         done = Event()
         beside = Thread(target=self._beside, args=(done,))
         if self._given.mode == "beside":

@@ -18,6 +18,7 @@ from event_lake.mark import BatchMark
 from event_lake.sink import EventSink, volumes
 from event_lake.storage import Storage
 from event_lake.upkeep.partitions import Partition, partitions
+from event_lake.upkeep.settings import for_new_tables
 from records import Record, event_bytes, judged_frame, raw_records
 
 QUERY = "0b6c1f0e-7d1c-4f43-9a55-2a1f3e9f7f10"
@@ -44,6 +45,7 @@ class SmallLake:
                 "maintenance.most_small_files=3",
             ],
         )
+        for_new_tables(spark, self.maintenance)
         self.sink = EventSink(spark, self.storage, self.config.lake)
         self.sink.create()
 

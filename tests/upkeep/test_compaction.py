@@ -78,7 +78,6 @@ def test_a_replay_is_recognised_when_compaction_came_after_it_and_log_cleaning_h
     make_lake: Callable[[int], Any],
 ) -> None:
     lake = make_lake(3)
-    set_up(lake.spark, lake.events, lake.maintenance)
     log = lake.paths["events"] / "_delta_log"
     month_ago = time.time() - 30 * 24 * 3600
     for file in log.iterdir():
@@ -106,6 +105,8 @@ def test_a_table_gets_the_settings_that_it_lacks_and_those_that_have_changed(
     make_lake: Callable[[int], Any],
 ) -> None:
     lake = make_lake(0)
+    assert DeltaTable(lake.events).version() == 0, "a new table gets them with its first commit"
+    lake.spark.sql(f"ALTER TABLE delta.`{lake.events}` UNSET TBLPROPERTIES ('delta.logRetentionDuration')")
     for maintenance, hours in ((lake.maintenance, 24), (Maintenance(keep_deleted_files=timedelta(hours=3)), 3)):
         set_up(lake.spark, lake.events, maintenance)
         version = DeltaTable(lake.events).version()

@@ -18,7 +18,6 @@ from event_lake.errors import DataLossError
 from event_lake.storage import Storage
 from event_lake.upkeep import keeper as keeper_module
 from event_lake.upkeep.keeper import LOOK_EVERY, Keeper
-from event_lake.upkeep.settings import set_up
 from event_lake.upkeep.vacuum import BackgroundVacuum
 from kinesis_server import KinesisServer
 from lake import LakeHouse, event
@@ -88,7 +87,6 @@ def test_the_vacuum_beside_the_stream_deletes_what_no_version_needs_and_makes_no
     make_lake: Callable[[int], Any],
 ) -> None:
     lake = make_lake(3)
-    set_up(lake.spark, lake.events, lake.maintenance)
     folder = lake.paths["events"] / "event_type=lesson" / "date=2022-02-14"
     live = set(folder.iterdir())
     left, fresh = folder / "part-left-by-a-crash.parquet", folder / "part-being-written.parquet"

@@ -12,6 +12,7 @@ from event_lake.storage import Storage
 
 # Commits between two checkpoints of the log; each has all live files and those deleted within keep_deleted_files.
 CHECKPOINT_INTERVAL = 10
+DEFAULTS = "spark.databricks.delta.properties.defaults"
 
 
 def table_paths(storage: Storage, lake: Lake) -> list[str]:
@@ -28,8 +29,14 @@ def properties(maintenance: Maintenance) -> dict[str, str]:
     }
 
 
+def for_new_tables(spark: SparkSession, maintenance: Maintenance) -> None:
+    """Lets every table that this session makes have the properties from its first commit on."""
+    for key, value in properties(maintenance).items():
+        spark.conf.set(f"{DEFAULTS}.{key.removeprefix('delta.')}", value)
+
+
 def set_up(spark: SparkSession, path: str, maintenance: Maintenance) -> None:
-    """Gives a table the properties that it lacks; no commit is made where there are none."""
+    """Gives a table of an older version or configuration the properties that it lacks; else no commit is made."""
     present = newest_snapshot(spark, path).metadata().configuration()
     lacking = {key: value for key, value in properties(maintenance).items() if not present.get(key).contains(value)}
     if lacking:
