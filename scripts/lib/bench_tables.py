@@ -40,10 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Raises RunFailed where a run fails or a table does not hold what was written."""
-    found = {}
-    for mode in given.modes:
-        with said(MODES[mode]):
-            found[mode] = _run_once(mode, given)
+    with said(", ".join(MODES[mode] for mode in given.modes)):
+        lines = _lines(given)
+    found = {mode: [line for line in lines if line["mode"] == mode] for mode in given.modes}
     print(_header(given))
     print(table([["micro-batches", *BATCHES], *([MODES[mode], *_batches(lines)] for mode, lines in found.items())]))
     print(table([["log", *LOG], *([MODES[mode], *_log(lines)] for mode, lines in found.items())]))
@@ -53,12 +52,12 @@ def run(given: argparse.Namespace) -> None:
         given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def _run_once(mode: str, given: argparse.Namespace) -> Lines:
+def _lines(given: argparse.Namespace) -> Lines:
     with tempfile.TemporaryDirectory(prefix="event-lake-bench-") as folder:
         home = Path(folder)
         settings = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": "4"}
         options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
-        job = [str(Path(__file__).parent / "bench_tables_job.py"), "--home", folder, "--mode", mode]
+        job = [str(Path(__file__).parent / "bench_tables_job.py"), "--home", folder, "--modes", *given.modes]
         sizes = [f"--{name}={getattr(given, name)}" for name in ("batches", "types", "rows")]
         sizes.append(f"--small-files={given.small_files}")
         command = [*run_script.command([])[:-1], *options, *job, *sizes]

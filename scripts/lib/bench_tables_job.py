@@ -13,6 +13,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -37,10 +38,10 @@ from event_lake.upkeep.stopped import StoppedLake
 
 START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 DAY = 1440
-# What Delta does by itself, without the leading "spark.".
+# What Delta does by itself.
 DELTAS_OWN = {
-    "delta": {"databricks.delta.autoCompact.enabled": "true"},
-    "optimized": {"databricks.delta.optimizeWrite.enabled": "true"},
+    "delta": {"spark.databricks.delta.autoCompact.enabled": "true"},
+    "optimized": {"spark.databricks.delta.optimizeWrite.enabled": "true"},
 }
 QUERY = "00000000-0000-4000-8000-000000000000"
 SCORES = "0123456789abcdef"
@@ -49,84 +50,88 @@ SCORES = "0123456789abcdef"
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bench_tables_job.py")
     parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--mode", required=True)
+    parser.add_argument("--modes", nargs="+", required=True)
     for name in ("batches", "types", "rows", "small-files"):
         parser.add_argument(f"--{name}", type=int, required=True)
     given = parser.parse_args(arguments)
-    lake = Lake(str(given.home / "events"), str(given.home / "quarantine"), str(given.home / "duplicates"))
+    source, checkpoint = Source(kind="files", path="-"), Checkpoint(str(given.home / "checkpoint"))
     upkeep = Maintenance(most_small_files=given.small_files, vacuum_every=timedelta(0))
-    source = Source(kind="files", path="-")
-    config = Config(
-        source,
-        lake,
-        Checkpoint(str(given.home / "checkpoint")),
-        Dedup(),
-        Trigger(),
-        upkeep,
-        DELTAS_OWN.get(given.mode, {}),
-    )
+    config = Config(source, Lake(), checkpoint, Dedup(), Trigger(), upkeep)
     spark = create_session(config)
-    Day(spark, config, given).run()
+    for_new_tables(spark, config.maintenance)
+    spark.conf.set("spark.databricks.delta.autoCompact.minNumFiles", str(given.small_files))
+    days = [Day(spark, config, given, mode) for mode in given.modes]
+    for number in range(given.batches):
+        # The same minute into each mode's tables in turn, so that whatever else this machine does meets all alike.
+        for day in days:
+            say(mode=day.mode, batch=number, **day.minute(number))
+    for day in days:
+        day.end()
     spark.stop()
+
+
+def say(**figures: object) -> None:
+    print(json.dumps(figures), flush=True)
 
 
 class Day:
     """The tables of one mode, and the minute that the clock shows."""
 
-    def __init__(self, spark: SparkSession, config: Config, given: argparse.Namespace) -> None:
+    def __init__(self, spark: SparkSession, config: Config, given: argparse.Namespace, mode: str) -> None:
+        self.mode = mode
         self._spark = spark
-        self._config = config
+        home = given.home / mode
+        lake = Lake(str(home / "events"), str(home / "quarantine"), str(home / "duplicates"))
+        self._config = replace(config, lake=lake)
         self._given = given
-        self._events = config.lake.path
+        self._events = lake.path
         self._now = START
         storage = Storage.of_session(spark)
-        self._sink = EventSink(spark, storage, config.lake)
-        self._paths = table_paths(storage, config.lake)
-        self._keeper = Keeper(spark, storage, self._paths, config.maintenance, clock=lambda: self._now)
-
-    def run(self) -> None:
-        for_new_tables(self._spark, self._config.maintenance)
+        self._sink = EventSink(spark, storage, lake)
         self._sink.create()
-        done = Event()
-        beside = Thread(target=self._beside, args=(done,))
-        if self._given.mode == "beside":
-            beside.start()
-        began = time.monotonic()
-        for number in range(self._given.batches):
-            line = {"batch": number, **self._minute(number), "at": round(time.monotonic() - began, 1)}
-            print(json.dumps(line), flush=True)
-        done.set()
-        if beside.is_alive():
-            beside.join()
-        self._state("as written")
-        lake = StoppedLake(
-            self._spark, self._config, lambda line: print(line, flush=True), lambda: None, clock=lambda: self._now
-        )
-        began = time.monotonic()
-        lake.maintain(dry_run=False)
-        self._state("maintained", time.monotonic() - began)
+        paths = table_paths(storage, lake)
+        self._keeper = Keeper(spark, storage, paths, config.maintenance, clock=lambda: self._now)
+        self._done = Event()
+        self._beside = Thread(target=self._keep_beside)
+        if mode == "beside":
+            self._beside.start()
 
-    def _minute(self, number: int) -> dict[str, float]:
+    def minute(self, number: int) -> dict[str, float]:
+        """Writes a micro-batch; says how long it took, in seconds, and every now and then what the log has grown to."""
         self._now = START + timedelta(minutes=number)
-        frame = self._spark.createDataFrame(
-            minute(number, self._given.types, self._given.rows), JUDGED_RECORD
-        ).persist()
+        records = minute(number, self._given.types, self._given.rows)
+        frame = self._spark.createDataFrame(records, JUDGED_RECORD).persist()
         parts = volumes(frame)
         mark = BatchMark(QUERY, number, json.dumps({"logOffset": number}), None)
+        for key, value in DELTAS_OWN.get(self.mode, {}).items():
+            self._spark.conf.set(key, value)
         began, used = time.monotonic(), cpu_seconds()
         self._sink.write(frame, parts, mark, datetime.now(UTC))
         wrote, after = time.monotonic(), cpu_seconds()
+        for key in DELTAS_OWN.get(self.mode, {}):
+            self._spark.conf.unset(key)
         frame.unpersist()
-        if self._given.mode == "between":
+        if self.mode == "between":
             self._keeper.after_batch()
         line = {"write": wrote - began, "cpu": after - used, "pause": time.monotonic() - wrote}
         line["pause_cpu"] = cpu_seconds() - after
         return {key: round(value, 3) for key, value in line.items()} | (self._log() if number % 20 == 19 else {})
 
-    def _beside(self, done: Event) -> None:
+    def end(self) -> None:
+        """What the first day is like, before and after maintenance while the job is stopped."""
+        self._done.set()
+        if self._beside.is_alive():
+            self._beside.join()
+        self._state("as written")
+        lake = StoppedLake(self._spark, self._config, lambda line: None, lambda: None, clock=lambda: self._now)
+        began = time.monotonic()
+        lake.maintain(dry_run=False)
+        self._state("then maintain_tables", time.monotonic() - began)
+
+    def _keep_beside(self) -> None:
         """A second thread, of one core."""
         self._keeper._session.conf.set("spark.databricks.delta.optimize.maxThreads", "1")
-        while not done.wait(0.1):
+        while not self._done.wait(0.1):
             self._keeper.after_batch()
 
     def _log(self) -> dict[str, int]:
@@ -147,18 +152,18 @@ class Day:
         rows = min(self._given.batches, DAY) * self._given.types * self._given.rows
         duckdb_seconds, counted = timed(lambda: by_duckdb(self._events, day))
         spark_seconds, also = timed(lambda: by_spark(self._spark, self._events, day))
-        line = {
-            "state": state,
-            "day_files": sum(part.files for part in own),
-            "day_partitions": len(own),
-            "day_bytes": sum(part.data_bytes for part in own),
-            "written": rows,
-            "rows": counted if counted == also else -1,
-            "duckdb": duckdb_seconds,
-            "spark": spark_seconds,
-            "maintained": maintained,
-        }
-        print(json.dumps(line), flush=True)
+        say(
+            mode=self.mode,
+            state=state,
+            day_files=sum(part.files for part in own),
+            day_partitions=len(own),
+            day_bytes=sum(part.data_bytes for part in own),
+            written=rows,
+            rows=counted if counted == also else -1,
+            duckdb=duckdb_seconds,
+            spark=spark_seconds,
+            maintained=maintained,
+        )
 
 
 def timed(query: Callable[[], int]) -> tuple[float, int]:
