@@ -10,8 +10,9 @@ from pyspark.sql import SparkSession
 from event_lake.config import Lake, Maintenance
 from event_lake.storage import Storage
 
-# Commits between two checkpoints of the log; each has all live files and those deleted within keep_deleted_files.
-CHECKPOINT_INTERVAL = 10
+# Commits between two checkpoints of the log: an hour's. Each checkpoint has all live files and those deleted within
+# keep_deleted_files; Delta's default, 10, would write all of these every ten minutes.
+CHECKPOINT_INTERVAL = 60
 DEFAULTS = "spark.databricks.delta.properties.defaults"
 
 
