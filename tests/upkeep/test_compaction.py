@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from event_lake.sink import EventSink
 from event_lake.upkeep.compaction import compact, compaction_session, due, last_mark
 from event_lake.upkeep.partitions import Partition
 from event_lake.upkeep.settings import newest_snapshot, set_up
+from records import event_bytes, raw_records
 
 NOW = datetime(2022, 2, 15, 12, tzinfo=UTC)
 RULES = Maintenance(target_file_size=Bytes(1024 * 1024), most_small_files=50)
@@ -36,7 +38,8 @@ def part(
     name: str, small_files: int, *, closed: bool = True, small_bytes: int = 1000, age_hours: float = 5
 ) -> Partition:
     newest = NOW - timedelta(hours=age_hours)
-    return Partition((("event_type", name),), closed, small_files, small_bytes, 1, small_files, small_bytes, newest)
+    sizes = (small_files, small_bytes)
+    return Partition((("event_type", name),), closed, *sizes, 1, 1024, *sizes, newest)
 
 
 def test_a_partition_is_due_when_it_has_too_many_small_files_or_its_day_is_over_and_quiet() -> None:
@@ -51,6 +54,25 @@ def test_a_partition_is_due_when_it_has_too_many_small_files_or_its_day_is_over_
     ]
     names = [one.values[0][1] for one in due(found, RULES, NOW)]
     assert names == ["closed, still reached, crowded", "open, crowded", "open, enough for a whole file", "closed"]
+
+
+def test_in_an_open_partition_what_has_been_put_together_is_left_alone_until_there_is_more_of_its_size(
+    make_lake: Callable[[int], Any],
+) -> None:
+    lake = make_lake(3)
+    many = [
+        event_bytes(event_uuid=f"many-{n}", payload="".join(random.Random(n).choices("abcdef0123456789", k=2000)))
+        for n in range(200)
+    ]
+    lake.write(3, raw_records(many))
+    today = NOW.date() - timedelta(days=1)
+    (lesson,) = [one for one in lake.partitions(today=today) if one.value("event_type") == "lesson"]
+    assert (lesson.closed, lesson.files, lesson.small_files) == (False, 4, 3)
+    assert lesson.small_bytes < lesson.small_under * 3 < lesson.data_bytes
+    done = compact(compaction_session(lake.spark), lake.events, [lesson], 1024 * 1024)
+    assert (done.files_before, done.files_after) == (3, 1)
+    (lesson,) = [one for one in lake.partitions() if one.value("event_type") == "lesson"]
+    assert (lesson.closed, lesson.files, lesson.small_files) == (True, 2, 2), "when the day is over"
 
 
 def test_compaction_leaves_one_file_a_partition_and_every_row_as_it_was(make_lake: Callable[[int], Any]) -> None:

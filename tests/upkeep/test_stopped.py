@@ -86,7 +86,7 @@ def test_a_path_without_a_table_is_named_and_no_table_is_made_there(
 def day(kind: str, data_bytes: int, *, closed: bool = True, small_bytes: int = 0) -> Partition:
     newest = datetime(2022, 2, 14, tzinfo=UTC)
     values = (("event_type", kind), ("date", "2022-02-14"))
-    return Partition(values, closed, 3, data_bytes, 1, 3, small_bytes, newest)
+    return Partition(values, closed, 3, data_bytes, 1, 64 * MIB if closed else MIB, 3, small_bytes, newest)
 
 
 def test_a_commit_takes_a_bounded_part_of_the_work_and_never_open_and_closed_partitions_together() -> None:

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from event_lake.config import Maintenance
-from event_lake.upkeep.partitions import CLOSED_PART, OPEN_PART, Partition
+from event_lake.upkeep.partitions import Partition
 
 NEWEST_COMMITS = 20
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
@@ -72,18 +72,17 @@ def last_mark(spark: SparkSession, path: str) -> str | None:
 
 
 def compact(session: SparkSession, path: str, chosen: Sequence[Partition], target: int) -> Compacted:
-    """Puts the small files of partitions together, all in one commit. They are all open, or all closed.
+    """Puts the small files of partitions together, all in one commit. They agree on what is small.
 
     `session` is one of `compaction_session`.
     """
     began = time.monotonic()
-    part = CLOSED_PART if chosen[0].closed else OPEN_PART
     if mark := last_mark(session, path):
         session.conf.set(USER_METADATA, mark)
     else:
         session.conf.unset(USER_METADATA)
     session.conf.set("spark.databricks.delta.optimize.maxFileSize", str(target))
-    session.conf.set("spark.databricks.delta.optimize.minFileSize", str(target // part))
+    session.conf.set("spark.databricks.delta.optimize.minFileSize", str(chosen[0].small_under))
     where = " OR ".join(f"({one.predicate})" for one in chosen)
     (row,) = DeltaTable.forPath(session, path).optimize().where(where).executeCompaction().collect()
     metrics = row["metrics"]

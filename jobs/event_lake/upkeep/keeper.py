@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import takewhile
 from threading import Event, Thread
 
 from py4j.protocol import Py4JError
@@ -113,7 +112,7 @@ class Keeper:
 
     def _pass(self) -> None:
         chosen = self._chosen()
-        self._waiting = self._waiting[len(chosen) :]
+        self._waiting = [one for one in self._waiting if one not in chosen]
         self._may_write()
         began = time.monotonic()
         done = self._compact(chosen)
@@ -127,15 +126,14 @@ class Keeper:
                 self._too_big.add((chosen[0].path, chosen[0].part.name))
 
     def _chosen(self) -> list[Waiting]:
-        """The first that wait, of one table and all open or all closed, as far as time allows; at least one."""
+        """The first that waits, and others of its table that agree with it on what is small, as far as time allows."""
         first = self._waiting[0]
         room = self._rate * SHARE * self._maintenance.longest_pause.total_seconds()
         chosen = [first]
-        alike = takewhile(lambda one: (one.path, one.part.closed) == (first.path, first.part.closed), self._waiting)
-        for one in list(alike)[1:]:
-            if sum(each.work for each in chosen) + one.work > room:
-                break
-            chosen.append(one)
+        for one in self._waiting[1:]:
+            alike = (one.path, one.part.small_under) == (first.path, first.part.small_under)
+            if alike and sum(each.work for each in chosen) + one.work <= room:
+                chosen.append(one)
         return chosen
 
     def _compact(self, chosen: Sequence[Waiting]) -> Compacted | None:

@@ -13,10 +13,12 @@ from event_lake.upkeep.settings import newest_snapshot
 
 DAY = "date"  # the partition column that every table has, and that says when a partition will get no more files
 
-# In an open partition only files under this part of the target are put together: what has been put together once is
-# left alone until the day is closed, however often small files come. Of a closed one, all under half of the target.
-OPEN_PART = 16
+# Small, in a partition of a day that is over, is a file under half of the target. In one of a day that is not, a file
+# under some times the median, a power of two: what has been put together is left alone until there are many of its
+# size, so an event is not written again and again however often small files come.
 CLOSED_PART = 2
+OPEN_PART = 16  # of the target: more is never small
+OPEN_MEDIANS = 8
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Partition:
     files: int
     data_bytes: int
     rows: int
+    small_under: int  # the size under which a file is small
     small_files: int  # those that compaction takes
     small_bytes: int
     newest: datetime  # when its newest file was written
@@ -65,6 +68,7 @@ def partitions(spark: SparkSession, path: str, target: int, today: date) -> list
             files=row["files"],
             data_bytes=row["data_bytes"],
             rows=row["rows"] or 0,
+            small_under=row["small_under"],
             small_files=row["small_files"],
             small_bytes=row["small_bytes"] or 0,
             newest=datetime.fromtimestamp(row["newest"] / 1000, UTC),
@@ -76,17 +80,23 @@ def partitions(spark: SparkSession, path: str, target: int, today: date) -> list
 def _by_partition(files: DataFrame, columns: Sequence[str], target: int, today: date) -> DataFrame:
     day: Column = F.col("partitionValues")[DAY]
     closed = F.coalesce(day < today.isoformat(), F.lit(False))
-    small = F.col("size") < F.when(F.col("closed"), target // CLOSED_PART).otherwise(target // OPEN_PART)
-    rows = F.get_json_object("stats", "$.numRecords").cast("long")
+    doubled = F.pow(F.lit(2), F.ceil(F.log2(F.col("median") * OPEN_MEDIANS)))
+    under = F.when(F.col("closed"), target // CLOSED_PART).otherwise(F.least(F.lit(target // OPEN_PART), doubled))
+    small = F.filter("sizes", lambda size: size < F.col("small_under"))
     return (
         files.withColumn("closed", closed)
         .groupBy(F.array(*(F.col("partitionValues")[column] for column in columns)).alias("values"), "closed")
         .agg(
             F.count(F.lit(1)).alias("files"),
             F.sum("size").alias("data_bytes"),
-            F.sum(rows).alias("rows"),
-            F.count_if(small).alias("small_files"),
-            F.sum(F.when(small, F.col("size"))).alias("small_bytes"),
+            F.sum(F.get_json_object("stats", "$.numRecords").cast("long")).alias("rows"),
             F.max("modificationTime").alias("newest"),
+            F.collect_list("size").alias("sizes"),
+            F.percentile_approx("size", 0.5).alias("median"),
         )
+        .withColumn("small_under", under.cast("long"))
+        .withColumn("small", small)
+        .withColumn("small_files", F.size("small"))
+        .withColumn("small_bytes", F.aggregate("small", F.lit(0).cast("long"), lambda total, size: total + size))
+        .drop("sizes", "small", "median")
     )

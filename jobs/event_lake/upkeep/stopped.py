@@ -84,8 +84,12 @@ class StoppedLake:
 
 
 def portions(chosen: Sequence[Partition], target: int) -> Iterator[list[Partition]]:
-    """In parts of what one commit takes, each of open or of closed partitions."""
-    for _, alike in groupby(sorted(chosen, key=lambda part: part.closed, reverse=True), lambda part: part.closed):
+    """In parts of what one commit takes, each of partitions that agree on what is small; closed ones first."""
+
+    def small_under(part: Partition) -> int:
+        return part.small_under
+
+    for _, alike in groupby(sorted(chosen, key=small_under, reverse=True), small_under):
         portion: list[Partition] = []
         for part in alike:
             portion.append(part)
