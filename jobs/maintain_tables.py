@@ -2,7 +2,7 @@
 
     spark-submit maintain_tables.py --config FILE [--set section.key=value ...] [--dry-run]
 
-Exit codes: 0 done, 2 wrong configuration, 3 another driver holds the lake, 1 anything else.
+Exit codes: 0 done, 2 wrong configuration, 1 anything else: a job that holds the lake, for one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from event_lake.config import read_config
 from event_lake.errors import EventLakeError
 from event_lake.session import create_session
 from event_lake.storage import configuration_text
-from event_lake.upkeep.stopped import StoppedLake
+from event_lake.upkeep.stopped import maintain
 
 log = logging.getLogger("event_lake")
 
@@ -32,8 +32,7 @@ def main(arguments: list[str]) -> int:
         config = read_config(configuration_text(given.config), given.set)
         spark = create_session(config)
         try:
-            lake = StoppedLake(spark, config, say=lambda line: print(line, flush=True), may_write=lambda: None)
-            lake.maintain(given.dry_run)
+            maintain(spark, config, given.dry_run, say=lambda line: print(line, flush=True))
         finally:
             spark.stop()
         return 0

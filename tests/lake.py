@@ -39,6 +39,7 @@ class LakeHouse:
         self.events_path = folder / "events"
         self.quarantine_path = folder / "quarantine"
         self.duplicates_path = folder / "events_duplicates"
+        self.gaps_path = folder / "events_gaps"
         self.checkpoint_path = folder / "checkpoint"
         self.settings = {
             "source.stream": stream,
@@ -50,6 +51,7 @@ class LakeHouse:
             "lake.quarantine_path": self.quarantine_path.as_uri(),
             "checkpoint.path": self.checkpoint_path.as_uri(),
             "trigger.interval": "1 second",
+            "lease.time": "1 second",
         }
 
     def config(self, **overrides: str) -> Config:
@@ -77,6 +79,9 @@ class LakeHouse:
 
     def duplicates(self) -> list[dict[str, Any]]:
         return rows(self.duplicates_path)
+
+    def gaps(self) -> list[dict[str, Any]]:
+        return rows(self.gaps_path)
 
     def uuids(self) -> list[str]:
         return sorted(row["event_uuid"] for row in self.events())
@@ -117,13 +122,16 @@ class Job:
 
     def kill(self) -> None:
         """kill -9 of everything that belongs to the job: spark-submit, its Python, its workers."""
-        members = family(self.process.pid) if self.process.poll() is None else []
-        for pid in members:
+        self.send(signal.SIGKILL)
+        self.process.wait(30)
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to everything that belongs to the job."""
+        for pid in family(self.process.pid) if self.process.poll() is None else []:
             try:
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
             except ProcessLookupError:
                 continue
-        self.process.wait(30)
 
     def until(self, condition: Callable[[], Any], seconds: float = 120, every: float = 0.002) -> None:
         """Waits for a condition while the job runs. Fails with the job's output where it ends before, or in time."""

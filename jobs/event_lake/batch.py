@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
 
 from event_lake.checkpoint import CheckpointLog
 from event_lake.deduplicate import Engine
-from event_lake.deduplicate.verdicts import DUPLICATE, QUARANTINED, STORED
+from event_lake.deduplicate.verdicts import DUPLICATE, GAP, QUARANTINED, STORED
 from event_lake.errors import EventLakeError
 from event_lake.mark import BatchMark, source_offset
 from event_lake.metrics import Counts, PlanMetrics, check_accounting
@@ -26,7 +26,10 @@ class Stopped(Exception):
 
 
 class BatchWriter:
-    """The function that Spark calls with every micro-batch; keeps the run's totals."""
+    """The function that Spark calls with every micro-batch; keeps the run's totals.
+
+    `may_write` is called before every commit, and raises where another driver has taken the lake over.
+    """
 
     def __init__(
         self,
@@ -34,12 +37,15 @@ class BatchWriter:
         checkpoint: CheckpointLog,
         engine: Engine,
         sink: EventSink,
+        may_write: Callable[[], None] = lambda: None,
+        *,
         keeper: Keeper | None = None,
     ) -> None:
         self._spark = spark
         self._checkpoint = checkpoint
         self._engine = engine
         self._sink = sink
+        self._may_write = may_write
         self._keeper = keeper
         self.totals = Counts()
         self.busy = False
@@ -64,6 +70,7 @@ class BatchWriter:
 
     def _process(self, batch: DataFrame, batch_id: int) -> None:
         began = time.monotonic()
+        self._may_write()
         mark, clock = self._planned(batch_id)
         judged = self._engine.judge(batch, mark, clock)
         try:
@@ -73,7 +80,8 @@ class BatchWriter:
             counts = count(judged.counted(), parts)
             check_accounting(batch_id, counts)
             judged.check(counts.stored)
-            self._sink.write(judged.rows, parts, mark, datetime.now(UTC))
+            self._sink.write(judged.rows, parts, mark, datetime.now(UTC), self._may_write)
+            self._may_write()
             judged.remember()
         finally:
             judged.release()
@@ -96,10 +104,12 @@ def count(plan: PlanMetrics, parts: Sequence[Volume]) -> Counts:
     def rows(verdict: str) -> int:
         return sum(part.rows for part in parts if part.verdict == verdict)
 
+    # To Spark a gap is a row like the others.
     return Counts(
-        received=plan.scanned,
+        received=plan.scanned - rows(GAP),
         stored=rows(STORED),
         duplicates=plan.duplicates + rows(DUPLICATE),
         quarantined=rows(QUARANTINED),
         late_dropped=plan.late,
+        gaps=rows(GAP),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -49,7 +49,8 @@ class DeltaTableWriter:
         self._check_replay(written, mark)
         return True
 
-    def append(self, rows: DataFrame, mark: BatchMark) -> None:
+    def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
+        may_write()
         (
             rows.select(self._schema.fieldNames())
             .write.format("delta")

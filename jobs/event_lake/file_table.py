@@ -10,7 +10,7 @@ needs all or nothing takes Delta. All this stands in `_batches`, which Spark, Hi
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -58,13 +58,15 @@ class FileTableWriter:
             )
         return newest in self._numbers(batches, "done")
 
-    def append(self, rows: DataFrame, mark: BatchMark) -> None:
+    def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
         batches, number = self._batches(mark), mark.batch_id
+        may_write()
         self._undo(batches, number)
         staging = f"{batches}/{number}.staging"
         writer = rows.select(self._schema.fieldNames()).write.format(self._format).mode("overwrite")
         writer.options(**OPTIONS[self._format]).partitionBy(*self._partitions).save(staging)
         moves = self._moves(staging, mark)
+        may_write()
         self._write_manifest(f"{batches}/{number}.manifest", mark, [new for _, new in moves])
         with ThreadPoolExecutor(MOVING_THREADS) as pool:
             list(pool.map(lambda move: self._storage.move(*move), moves))

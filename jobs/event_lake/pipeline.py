@@ -13,19 +13,30 @@ from event_lake.batch import BatchWriter
 from event_lake.checkpoint import CheckpointLog, refuse_backward_clock
 from event_lake.config import Config
 from event_lake.deduplicate import engine_for
+from event_lake.lease import Lease, lease_of
 from event_lake.metrics import Counts
 from event_lake.parse import parse
 from event_lake.sink import EventSink
-from event_lake.source import kinesis_options, raw_records
+from event_lake.source import kinesis_options, named_failure, raw_records
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
-from event_lake.supervise import named_failure, supervise
+from event_lake.supervise import supervise
 from event_lake.upkeep.keeper import keeper_of
 from event_lake.upkeep.settings import for_new_tables
 
 
 def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up: bool = False) -> Counts:
     """Runs the query until it has caught up or is asked to stop; says what it counted. Raises the tree of `errors`."""
+    lease = lease_of(Storage.of_session(spark), config)
+    if not lease.acquire(stop.made):
+        return Counts()  # a stop marker is for the driver that has the lease to remove
+    with lease:
+        totals = _run(spark, config, stop, lease, until_caught_up)
+        stop.honoured()
+    return totals
+
+
+def _run(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease, until_caught_up: bool) -> Counts:
     storage = Storage.of_session(spark)
     checkpoint = CheckpointLog(storage, config.checkpoint.path)
     now = datetime.now(UTC)
@@ -37,19 +48,18 @@ def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up:
     sink.create()
     engine = engine_for(spark, storage, checkpoint, config)
     engine.open()
-    keeper = keeper_of(spark, storage, config, may_write=lambda: None)
-    writer = BatchWriter(spark, checkpoint, engine, sink, keeper)
+    keeper = keeper_of(spark, storage, config, lease.check)
+    writer = BatchWriter(spark, checkpoint, engine, sink, lease.check, keeper=keeper)
 
     raw = raw_records(spark, config, goal)
     parsed = parse(raw, config.source.most_unpacked.count)
     query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
 
     try:
-        supervise(query, writer, stop, lambda: goal is not None and _covers(checkpoint, goal))
+        supervise(query, writer, stop, lease, lambda: goal is not None and _covers(checkpoint, goal))
     finally:
         if keeper:
             keeper.stop()
-    stop.honoured()
     return writer.totals
 
 

@@ -81,7 +81,8 @@ class Day:
         self.mode = mode
         self._spark = spark
         home = given.home / mode
-        lake = Lake(str(home / "events"), str(home / "quarantine"), str(home / "duplicates"))
+        roles = ("path", "quarantine_path", "duplicates_path", "gaps_path")
+        lake = Lake(**{role: str(home / role.partition("_")[0]) for role in roles})
         self._config = replace(config, lake=lake)
         self._given = given
         self._events = lake.path

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from event_lake.errors import DataLossError
+from event_lake.errors import LeaseError
 from event_lake.storage import Storage
 from event_lake.upkeep import keeper as keeper_module
 from event_lake.upkeep.keeper import LOOK_EVERY, Keeper
@@ -65,12 +65,12 @@ def test_a_driver_that_may_no_longer_write_compacts_nothing(make_lake: Callable[
     lake = make_lake(3)
 
     def refuse() -> None:
-        raise DataLossError("another driver holds the lake")
+        raise LeaseError("another driver holds the lake")
 
     keeper = keeper_of(lake, may_write=refuse)
     for _ in range(LOOK_EVERY - 1):
         keeper.after_batch()
-    with pytest.raises(DataLossError):
+    with pytest.raises(LeaseError):
         keeper.after_batch()
     assert len(lake.files()) == 6
 

@@ -6,16 +6,18 @@ import dataclasses
 import os
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from event_lake.errors import ConfigError, DataLossError
+from event_lake.config import Lease
+from event_lake.errors import ConfigError, LeaseError
+from event_lake.lease import lease_of
 from event_lake.upkeep.advice import advice
 from event_lake.upkeep.partitions import Partition
-from event_lake.upkeep.stopped import StoppedLake, portions
+from event_lake.upkeep.stopped import StoppedLake, maintain, portions
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1024 * 1024
@@ -55,11 +57,28 @@ def test_closed_days_are_left_with_one_file_a_partition_in_every_table(make_lake
 
 def test_while_another_driver_holds_the_lake_nothing_is_done(make_lake: Callable[[int], Any]) -> None:
     lake = make_lake(2)
+    config = dataclasses.replace(lake.config, lease=Lease(timedelta(seconds=1)))
+    said: list[str] = []
+    other = lease_of(lake.storage, config)
+    assert other.acquire(lambda: False)
+    with other:
+        with pytest.raises(LeaseError, match="stop it first"):
+            maintain(lake.spark, config, dry_run=False, say=said.append)
+        assert said == []
+        maintain(lake.spark, config, dry_run=True, say=said.append)
+        assert len(lake.files()) == 4
+        other.check()
+    maintain(lake.spark, config, dry_run=False, say=said.append)
+    assert len(lake.files()) == 2
+
+
+def test_a_lease_that_is_lost_in_the_middle_ends_it(make_lake: Callable[[int], Any]) -> None:
+    lake = make_lake(2)
 
     def refuse() -> None:
-        raise DataLossError("another driver holds the lake")
+        raise LeaseError("another driver holds the lake")
 
-    with pytest.raises(DataLossError):
+    with pytest.raises(LeaseError):
         stopped(lake, [], may_write=refuse).maintain(dry_run=False)
     assert len(lake.files()) == 4
 
@@ -78,7 +97,7 @@ def test_a_path_without_a_table_is_named_and_no_table_is_made_there(
     lake = make_lake(0)
     wrong = tmp_path / "event"
     lake.config = dataclasses.replace(lake.config, lake=dataclasses.replace(lake.config.lake, path=str(wrong)))
-    with pytest.raises(ConfigError, match=f"no Delta table at file:{wrong};"):
+    with pytest.raises(ConfigError, match=f"lake.path: there is no Delta table at {wrong};"):
         stopped(lake, []).maintain(dry_run=False)
     assert not wrong.exists()
 
@@ -124,5 +143,5 @@ def test_the_command_ends_with_exit_code_2_where_it_cannot_maintain_what_it_is_g
     environment = {**os.environ, "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
     assert done.returncode == 2, done.stdout + done.stderr
-    assert f"there is no Delta table at file:{tmp_path / 'quarantine'}" in done.stdout
+    assert f"lake.path: there is no Delta table at {tmp_path / 'events'}" in done.stdout
     assert "Traceback" not in done.stdout

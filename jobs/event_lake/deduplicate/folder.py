@@ -7,7 +7,6 @@ and no name is used again, so a copy on this machine cannot be out of date.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import os
 import tempfile
@@ -15,10 +14,11 @@ import uuid
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from event_lake.errors import ConfigError, DataLossError
+from event_lake.s3_client import s3_client
 
 UNFINISHED = ".unfinished-"
 
@@ -43,7 +43,7 @@ class Folder:
     def write(self, name: str, content: Any) -> None:
         """Creates or replaces a file, all of it or nothing; `content` is bytes, or a buffer of them."""
         if self._in_s3:
-            _client(self).put_object(Bucket=urlsplit(self.url).netloc, Key=self._key(name), Body=bytes(content))
+            self._client.put_object(Bucket=urlsplit(self.url).netloc, Key=self._key(name), Body=bytes(content))
         else:
             _write_whole(self.place(name), content)
 
@@ -68,7 +68,7 @@ class Folder:
                     copy.unlink(missing_ok=True)
 
     def _fetch(self, name: str) -> bytes:
-        client = _client(self)
+        client = self._client
         try:
             answer = client.get_object(Bucket=urlsplit(self.url).netloc, Key=self._key(name))
         except client.exceptions.NoSuchKey as error:
@@ -80,6 +80,10 @@ class Folder:
             f"{self.url}/{name} is gone, and with it the keys of events that are stored: copies of them would be "
             "stored again. Nothing was written. Restore the file, or start with a new checkpoint path."
         )
+
+    @property
+    def _client(self) -> Any:
+        return s3_client(self.endpoint_url, self.region, self.path_style)
 
     @property
     def _in_s3(self) -> bool:
@@ -97,18 +101,6 @@ class Folder:
 
     def _key(self, name: str) -> str:
         return f"{unquote(urlsplit(self.url).path).strip('/')}/{name}"
-
-
-@functools.lru_cache(maxsize=4)
-def _client(folder: Folder) -> Any:
-    import boto3  # noqa: PLC0415 - a second of start-up that workers on plain file systems need not spend
-    from botocore.config import Config  # noqa: PLC0415
-
-    style: Literal["path", "auto"] = "path" if folder.path_style else "auto"
-    config = Config(retries={"mode": "standard", "max_attempts": 8}, s3={"addressing_style": style})
-    return boto3.client(
-        "s3", endpoint_url=folder.endpoint_url or None, region_name=folder.region or None, config=config
-    )
 
 
 def _write_whole(path: Path, content: Any) -> None:

@@ -17,8 +17,9 @@ DEFAULTS = "spark.databricks.delta.properties.defaults"
 
 
 def table_paths(storage: Storage, lake: Lake) -> list[str]:
-    """Of the lake's tables, in full, in the order in which a micro-batch is written."""
-    return [storage.qualified(path) for path in (lake.quarantine_path, lake.duplicates_path, lake.path)]
+    """Of the lake's tables that are there, in full, that of events first; that of gaps comes with the first one."""
+    paths = (lake.path, lake.quarantine_path, lake.duplicates_path, lake.gaps_path)
+    return [path for path in map(storage.qualified, paths) if storage.exists(f"{path}/_delta_log")]
 
 
 def properties(maintenance: Maintenance) -> dict[str, str]:

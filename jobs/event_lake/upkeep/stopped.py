@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -9,7 +10,8 @@ from itertools import groupby
 from pyspark.sql import SparkSession
 
 from event_lake.config import Config
-from event_lake.errors import ConfigError
+from event_lake.errors import ConfigError, LeaseError
+from event_lake.lease import lease_of
 from event_lake.storage import Storage
 from event_lake.upkeep.advice import advice
 from event_lake.upkeep.compaction import compact, compaction_session, due
@@ -20,6 +22,22 @@ from event_lake.upkeep.vacuum import deletable, vacuum
 # What one commit takes: whoever ends this job in the middle loses so much work at most.
 COMMIT_TARGETS = 16
 COMMIT_PARTITIONS = 100
+GIVE_UP = 1.5  # times lease.time
+
+
+def maintain(spark: SparkSession, config: Config, dry_run: bool, say: Callable[[str], None]) -> None:
+    """Maintains the lake, with its lease unless it is a dry run. Raises ConfigError where it has no Delta tables,
+    LeaseError while a job has the lease."""
+    if dry_run:
+        StoppedLake(spark, config, say, lambda: None).maintain(dry_run)
+        return
+    lease = lease_of(Storage.of_session(spark), config)
+    # A driver that died without a word is out after lease.time; one that lives is not to be waited for.
+    until = time.monotonic() + GIVE_UP * config.lease.time.total_seconds()
+    if not lease.acquire(lambda: time.monotonic() > until):
+        raise LeaseError(f"another driver holds the lake {config.lake.path} and is alive; stop it first")
+    with lease:
+        StoppedLake(spark, config, say, lease.check).maintain(dry_run)
 
 
 class StoppedLake:
@@ -55,9 +73,8 @@ class StoppedLake:
                 "together without readers seeing rows twice or not at all. Use a longer trigger.interval, or Delta."
             )
         paths = table_paths(self._storage, self._lake)
-        missing = [path for path in paths if not self._storage.exists(f"{path}/_delta_log")]
-        if missing:
-            raise ConfigError(f"there is no Delta table at {', '.join(missing)}; the job makes them when it starts")
+        if self._storage.qualified(self._lake.path) not in paths:
+            raise ConfigError(f"lake.path: there is no Delta table at {self._lake.path}; the job makes it at its start")
         for path in paths:
             if not dry_run:
                 self._may_write()
