@@ -23,8 +23,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from event_lake.deduplicate.folder import Folder
 from event_lake.deduplicate.index import BLOCKS
 from event_lake.deduplicate.manifest import mergeable
-from event_lake.deduplicate.recognise import Merger, Recogniser
+from event_lake.deduplicate.recognise import KEY, Merger, Recogniser
 from event_lake.deduplicate.segment import PREFIXES, Segment
+from event_lake.key import signed_halves
 
 SECOND = 1_000_000
 WINDOW, MARGIN = 800 * SECOND, 100 * SECOND
@@ -150,7 +151,7 @@ class IndexModel(RuleBasedStateMachine):
             part = own[start : start + size]
             yield pa.RecordBatch.from_pydict(
                 {
-                    "key": pa.array([key(r) for r in part], pa.binary()),
+                    **dict(zip(KEY, signed_halves([r.uuid for r in part]), strict=True)),
                     "arrived_at": pa.array([r.arrived for r in part], pa.timestamp("us", tz="UTC")),
                     "payload_hash": pa.array([r.payload for r in part], pa.int64()),
                     "shard_id": pa.array(["s"] * len(part), pa.string()),

@@ -10,8 +10,8 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from event_lake.deduplicate.recognise import PLACE, RECOGNISED, Recogniser
-from event_lake.deduplicate.segment import PREFIXES, Segment
+from event_lake.deduplicate.recognise import KEY, PLACE, RECOGNISED, Recogniser
+from event_lake.deduplicate.segment import PREFIX_BITS, PREFIXES, Segment
 from event_lake.deduplicate.verdicts import with_verdict
 from event_lake.errors import AccountingError
 from event_lake.mark import BatchMark
@@ -73,19 +73,19 @@ class IndexJudged:
 
 def recognised(batch: DataFrame, recogniser: Recogniser) -> DataFrame:
     """Duplicates and new segments (recognise.RECOGNISED) of a micro-batch of schema.PARSED_RECORD."""
-    digest = F.sha2(F.col("event_uuid").cast("binary"), 256)
     keys = batch.where(F.col("problem").isNull()).select(
-        F.unhex(F.substring(digest, 1, 32)).alias("key"),
+        *KEY,
         F.coalesce("arrived_at", F.timestamp_seconds(F.lit(0))).alias("arrived_at"),
         F.xxhash64("data").alias("payload_hash"),
         *PLACE,
     )
     buckets = recogniser.buckets
     tasks = min(buckets, batch.sparkSession.sparkContext.defaultParallelism)
-    bucket = F.floor(F.conv(F.hex(F.substring("key", 1, 2)), 16, 10).cast("int") * buckets / PREFIXES)
+    prefix = F.shiftright("key_hi", 64 - PREFIX_BITS) + PREFIXES // 2
+    bucket = F.floor(prefix * buckets / PREFIXES)
     dealt = keys.repartitionById(tasks, F.floor(bucket * tasks / buckets).cast("int"))
     ordered = dealt.sortWithinPartitions(
-        "key", "arrived_at", "shard_id", F.length("sequence_number"), "sequence_number", "sub_sequence_number"
+        *KEY, "arrived_at", "shard_id", F.length("sequence_number"), "sequence_number", "sub_sequence_number"
     )
     return ordered.mapInArrow(recogniser, RECOGNISED)
 

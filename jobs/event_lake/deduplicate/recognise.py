@@ -19,13 +19,13 @@ from event_lake.deduplicate.segment import (
     bucket_range,
     encode,
     find,
-    halves,
     joined,
     keep_open,
     let_go_of_pages,
     merged,
     open_keys,
 )
+from event_lake.key import unsigned
 from kinesis_source.worker import forget_zip_finders
 
 # One row for each duplicate (where it is, what it is a copy of), or for each segment written (as JSON, all else null).
@@ -40,6 +40,7 @@ RECOGNISED = StructType(
     ]
 )
 PLACE = RECOGNISED.fieldNames()[:3]
+KEY = ("key_hi", "key_lo")  # as event_lake.key makes them
 TYPES = [pa.string(), pa.string(), pa.int64(), pa.timestamp("us", tz="UTC"), pa.bool_(), pa.string()]
 NO_KEYS = Keys(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
 
@@ -57,7 +58,7 @@ class Recogniser:
     block: int
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """In: rows (key, arrived_at, payload_hash, PLACE) in the order of key and arrival; a bucket's rows are all in
+        """In: rows (KEY, arrived_at, payload_hash, PLACE) in the order of key and arrival; a bucket's rows are all in
         one call. Out: RECOGNISED."""
         forget_zip_finders()
         names = {segment.name for segment in self.segments}
@@ -73,7 +74,8 @@ class Recogniser:
 
     def _judge(self, batch: pa.RecordBatch, run: _Run) -> pa.RecordBatch:
         arrived = batch.column("arrived_at").cast(pa.int64())
-        rows = Keys(*halves(batch.column("key")), arrived.to_numpy(), batch.column("payload_hash").to_numpy())
+        hi, lo = (unsigned(batch.column(half).to_numpy()) for half in KEY)
+        rows = Keys(hi, lo, arrived.to_numpy(), batch.column("payload_hash").to_numpy())
         is_head = run.heads_of(rows)
         seen, firsts = self._look_up(rows.where(is_head))
         run.new.append(firsts.where(~seen))
