@@ -15,9 +15,8 @@ from event_lake.config import Config
 from event_lake.deduplicate import engine_for
 from event_lake.lease import Lease, lease_of
 from event_lake.metrics import Counts
-from event_lake.parse import parse
 from event_lake.sink import EventSink
-from event_lake.source import kinesis_options, named_failure, raw_records
+from event_lake.source import kinesis_options, named_failure, parsed_records
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
 from event_lake.supervise import supervise
@@ -47,8 +46,7 @@ def _run(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease, u
     engine.open()
     writer = BatchWriter(spark, checkpoint, engine, sink, lease.check)
 
-    raw = raw_records(spark, config, goal)
-    parsed = parse(raw, config.source.most_unpacked.count)
+    parsed = parsed_records(spark, config, goal)
     query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
 
     supervise(query, writer, stop, lease, lambda: goal is not None and _covers(checkpoint, goal))
