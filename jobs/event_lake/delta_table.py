@@ -13,9 +13,12 @@ from pyspark.sql.types import BooleanType, StructType
 from event_lake.errors import DataLossError
 from event_lake.mark import BatchMark
 
-# Whole records: as file statistics their prefixes would stand in the table's log. And what differs in every row: the
-# least and the greatest of a file tell nothing there.
-WITHOUT_STATISTICS = ("payload", "data", "detail", "event_uuid", "sequence_number", "sub_sequence_number")
+# Whole records: as file statistics their prefixes would stand in the table's log. And what differs in every row, or
+# takes all of its values in every file: the least and the greatest tell nothing there.
+WITHOUT_STATISTICS = (
+    *("payload", "data", "detail", "event_uuid", "event_subtype"),
+    *("shard_id", "sequence_number", "sub_sequence_number"),
+)
 
 
 class DeltaTableWriter:
