@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -10,7 +9,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from event_lake.deduplicate.recognise import KEY, PLACE, RECOGNISED, Recogniser
+from event_lake.deduplicate.recognise import KEY, PLACE, RECOGNISED, Recogniser, read_report
 from event_lake.deduplicate.segment import PREFIX_BITS, PREFIXES, Segment
 from event_lake.deduplicate.verdicts import with_verdict
 from event_lake.errors import AccountingError
@@ -37,9 +36,11 @@ class IndexJudged:
         self._remember = remember
         self._batch = batch.persist()
         self._found = recognised(batch, recogniser).persist()
-        counts = self._found.groupBy("segment").count().collect()
-        self._new = [Segment(**json.loads(row["segment"])) for row in counts if row["segment"]]
-        duplicates = sum(row["count"] for row in counts if not row["segment"])
+        # Each task says how many it found: to count rows would be another stage of tasks.
+        told = self._found.where(F.col("report").isNotNull()).select("report").collect()
+        reports = [read_report(row["report"]) for row in told]
+        self._new = [segment for _, segments in reports for segment in segments]
+        duplicates = sum(count for count, _ in reports)
         self.rows = marked(batch, self._found if duplicates else None, duplicates <= BROADCAST_ROWS)
 
     def counted(self) -> PlanMetrics:
@@ -94,7 +95,7 @@ def marked(batch: DataFrame, found: DataFrame | None, few: bool) -> DataFrame:
     """The micro-batch with its verdicts (schema.JUDGED_RECORD)."""
     if found is None:
         return with_verdict(batch, F.lit(False), F.lit(None).cast("timestamp"), F.lit(None).cast("boolean"))
-    copies = found.where(F.col("segment").isNull()).select(
+    copies = found.where(F.col("report").isNull()).select(
         *(F.col(name).alias(f"_{name}") for name in PLACE), "first_arrived_at", "same_payload"
     )
     same_place = [F.col(name).eqNullSafe(F.col(f"_{name}")) for name in PLACE]
