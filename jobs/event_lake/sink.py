@@ -72,8 +72,9 @@ def volumes(judged: DataFrame) -> list[Volume]:
     kind = F.when(is_stored, F.col("event_type")).otherwise(F.col("problem"))
     day = F.when(is_stored, _date("created_datetime")).otherwise(_date("arrived_at"))
     found: Sequence[Row] = (
-        judged.groupBy("verdict", kind.alias("kind"), day.cast("string").alias("day"))
+        judged.groupBy("verdict", kind.alias("kind"), day.alias("day"))
         .agg(F.count(F.lit(1)).alias("rows"), F.sum(F.length("data")).alias("data_bytes"))
+        .withColumn("day", F.col("day").cast("string"))
         .collect()
     )
     return [Volume(row["verdict"], row["kind"], row["day"], row["rows"], row["data_bytes"] or 0) for row in found]
