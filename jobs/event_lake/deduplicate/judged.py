@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import reduce
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from event_lake.deduplicate.recognise import KEY, PLACE, RECOGNISED, Recogniser, read_report
 from event_lake.deduplicate.segment import PREFIX_BITS, PREFIXES, Segment
 from event_lake.deduplicate.verdicts import with_verdict
 from event_lake.errors import AccountingError
+from event_lake.hash_join import left_join_by_hash
 from event_lake.mark import BatchMark
 from event_lake.metrics import PlanMetrics, read_plan_metrics
 
@@ -98,8 +98,7 @@ def marked(batch: DataFrame, found: DataFrame | None, few: bool) -> DataFrame:
     copies = found.where(F.col("report").isNull()).select(
         *(F.col(name).alias(f"_{name}") for name in PLACE), "first_arrived_at", "same_payload"
     )
-    same_place = [F.col(name).eqNullSafe(F.col(f"_{name}")) for name in PLACE]
-    rows = batch.join(F.broadcast(copies) if few else copies, reduce(Column.__and__, same_place), "left")
+    rows = left_join_by_hash(batch, copies, {name: f"_{name}" for name in PLACE}, few)
     is_copy = F.col("first_arrived_at").isNotNull()
     return with_verdict(rows, is_copy, F.col("first_arrived_at"), F.col("same_payload"))
 
