@@ -19,7 +19,7 @@ from event_lake.schema import PARSED_RECORD
 from kinesis_source.options import Options
 from kinesis_source.source import KinesisStreamReader
 
-MOST_UNPACKED = "mostUnpacked"
+UNPACKED_OPTION = "mostUnpacked"
 
 
 class ParsedKinesis(kinesis_source.KinesisDataSource):
@@ -33,8 +33,8 @@ class ParsedKinesis(kinesis_source.KinesisDataSource):
         return PARSED_RECORD
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:
-        options = {name: value for name, value in self.options.items() if name.lower() != MOST_UNPACKED.lower()}
-        return ParsedStreamReader(Options.parse(options), int(self.options[MOST_UNPACKED]))
+        options = {name: value for name, value in self.options.items() if name.lower() != UNPACKED_OPTION.lower()}
+        return ParsedStreamReader(Options.parse(options), int(self.options[UNPACKED_OPTION]))
 
 
 class ParsedStreamReader(KinesisStreamReader):

@@ -14,7 +14,7 @@ import kinesis_source
 from event_lake.config import Config, Source
 from event_lake.errors import ConfigError, DataLossError, EventLakeError
 from event_lake.parse import parse
-from event_lake.parsed_source import MOST_UNPACKED, ParsedKinesis
+from event_lake.parsed_source import UNPACKED_OPTION, ParsedKinesis
 from event_lake.schema import RAW_RECORD
 
 # What the source's errors (kinesis_source.errors) are to the job; Spark hands them on as text only.
@@ -32,7 +32,7 @@ def parsed_records(spark: SparkSession, config: Config, goal: kinesis_source.Str
     if config.source.kind == "files":
         return parse(raw_lines(spark, config.source), config.source.most_unpacked.count)
     options = kinesis_options(config.source, spark.sparkContext.defaultParallelism)
-    options[MOST_UNPACKED] = str(config.source.most_unpacked.count)
+    options[UNPACKED_OPTION] = str(config.source.most_unpacked.count)
     if goal is not None:
         options["endingPosition"] = json.dumps(goal.to_json())
     spark.dataSource.register(ParsedKinesis)
