@@ -28,6 +28,9 @@ class DeltaTableWriter:
         self, spark: SparkSession, path: str, role: str, schema: StructType, partitions: Sequence[str]
     ) -> None:
         self._spark = spark
+        jvm: Any = spark._jvm
+        # Looked up once, see storage.Storage.
+        self._delta_log, self._none = jvm.org.apache.spark.sql.delta.DeltaLog, jvm.scala.Option.empty()
         self._path = path
         self._role = role
         self._schema = schema
@@ -73,10 +76,8 @@ class DeltaTableWriter:
 
         The newest, not the one at hand: what another process has committed meanwhile Delta would leave out in silence.
         """
-        jvm: Any = self._spark._jvm
-        none = jvm.scala.Option.empty()
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self._spark._jsparkSession, self._path)
-        found = log.update(False, none, none).transactions().get(app_id)
+        log = self._delta_log.forTable(self._spark._jsparkSession, self._path)
+        found = log.update(False, self._none, self._none).transactions().get(app_id)
         return int(found.get()) if found.isDefined() else None
 
     def _check_replay(self, written: int, mark: BatchMark) -> None:
