@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,7 +57,7 @@ def carried_over(raw: DataFrame) -> DataFrame:
 
 
 def test_a_good_event_gets_its_columns_in_the_order_of_the_schema(spark: SparkSession) -> None:
-    data = event_bytes(created_at=1644839990.25)
+    data, digest = event_bytes(created_at=1644839990.25), hashlib.sha256(b"1234567890").digest()
     expected = {
         "problem": None,
         "detail": None,
@@ -72,6 +73,8 @@ def test_a_good_event_gets_its_columns_in_the_order_of_the_schema(spark: SparkSe
         "sequence_number": "7",
         "sub_sequence_number": 3,
         "partition_key": "1234567890",
+        "key_hi": int.from_bytes(digest[:8], "big") - 2**63,
+        "key_lo": int.from_bytes(digest[8:16], "big") - 2**63,
     }
     frame = parsed_frame(spark, [raw_record(data=data, sequenceNumber="7", subSequenceNumber=3)])
     assert frame.schema == PARSED_RECORD
@@ -85,7 +88,8 @@ def test_every_broken_kind_comes_out_with_its_code(spark: SparkSession) -> None:
     assert {row["problem"] for row in found} == PROBLEMS
     for row in found:
         assert row["detail"]
-        assert (row["event_type"], row["created_at"], row["created_datetime"]) == (None, None, None)
+        nothing = ("event_type", "created_at", "created_datetime", "key_hi", "key_lo")
+        assert {row[name] for name in nothing} == {None}
 
 
 def test_unusual_events_are_good(spark: SparkSession) -> None:

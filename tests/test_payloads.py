@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from event_lake.metrics import Counts
-from event_lake.source import raw_records
+from event_lake.source import parsed_records
 from kinesis_server import KinesisServer
 from lake import LakeHouse, event
 from packing import packed
@@ -46,7 +46,7 @@ def test_every_record_packed_into_one_is_accounted_for_on_its_own(spark: SparkSe
 def test_no_key_stands_in_the_plan(spark: SparkSession, house: LakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "RECOGNISABLE-KEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "RECOGNISABLE-SECRET")
-    frame = raw_records(spark, house.config(source_role_arn="arn:aws:iam::123456789012:role/reader"))
+    frame = parsed_records(spark, house.config(source_role_arn="arn:aws:iam::123456789012:role/reader"))
     plan = frame._jdf.queryExecution().toString()
     assert "role/reader" in plan
     assert "RECOGNISABLE" not in plan

@@ -24,9 +24,8 @@ from event_lake.errors import AccountingError, DataLossError
 from event_lake.event_types import EventTypes
 from event_lake.lease import lease_of
 from event_lake.metrics import Counts
-from event_lake.parse import parse
 from event_lake.sink import EventSink
-from event_lake.source import raw_records
+from event_lake.source import parsed_records
 from event_lake.storage import Storage
 from kinesis_server import KinesisServer
 from lake import LakeHouse, event
@@ -306,7 +305,7 @@ def test_a_batch_that_does_not_add_up_commits_nothing(
     types.open(sink.event_types)
     writer = BatchWriter(spark, checkpoint, engine_for(spark, storage, checkpoint, config), types, sink)
     query = (
-        stage(parse(raw_records(spark, config)))
+        stage(parsed_records(spark, config))
         .writeStream.foreachBatch(writer)
         .option("checkpointLocation", config.checkpoint.path)
         .start()

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from event_lake.config import read_config
 from event_lake.schema import RAW_RECORD
-from event_lake.source import raw_records
+from event_lake.source import raw_lines
 from records import event_bytes, rows
 
 Rows = list[dict[str, Any]]
@@ -51,7 +51,7 @@ class FilesQuery:
 
         places = {"lake.path": "e", "lake.quarantine_path": "q", "checkpoint.path": "c"}
         settings = {"source.kind": "files", "source.path": self.input.as_uri(), **places}
-        raw = raw_records(self._spark, read_config("", [f"{key}={value}" for key, value in settings.items()]))
+        raw = raw_lines(self._spark, read_config("", [f"{key}={value}" for key, value in settings.items()]).source)
         assert raw.schema == RAW_RECORD
         query = raw.writeStream.foreachBatch(collect).option("checkpointLocation", str(self._folder / "checkpoint"))
         query.trigger(availableNow=True).start().awaitTermination()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -64,9 +65,14 @@ def newest_snapshot(spark: SparkSession, path: str) -> Any:
 
     The newest, not the one at hand: Delta compares with it, and leaves out in silence what it thinks is there.
     """
-    jvm: Any = spark._jvm
-    none = jvm.scala.Option.empty()
-    return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).update(False, none, none)
+    delta_log, none = _java(spark._jvm)
+    return delta_log.forTable(spark._jsparkSession, path).update(False, none, none)
+
+
+@lru_cache(maxsize=1)
+def _java(jvm: Any) -> tuple[Any, Any]:
+    """Delta's own org.apache.spark.sql.delta.DeltaLog, and Scala's None; looked up once, see storage.Storage."""
+    return jvm.org.apache.spark.sql.delta.DeltaLog, jvm.scala.Option.empty()
 
 
 def _mark_in(commit: str) -> BatchMark | None:

@@ -12,9 +12,12 @@ from pyspark.sql.types import BooleanType, StructType
 from event_lake.delta_log import DeltaLog
 from event_lake.mark import BatchMark, LastBatch, older_than_table
 
-# Whole records: as file statistics their prefixes would stand in the table's log. And what differs in every row: the
-# least and the greatest of a file tell nothing there.
-WITHOUT_STATISTICS = ("payload", "data", "detail", "event_uuid", "sequence_number", "sub_sequence_number")
+# Whole records: as file statistics their prefixes would stand in the table's log. And what differs in every row, or
+# takes all of its values in every file: the least and the greatest tell nothing there.
+WITHOUT_STATISTICS = (
+    *("payload", "data", "detail", "event_uuid", "event_subtype"),
+    *("shard_id", "sequence_number", "sub_sequence_number"),
+)
 
 
 # From here on a transaction's number says that its identifier is out of use, and what its last micro-batch was.

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
 from event_lake.compressed import MOST_UNPACKED
+from event_lake.good_events import good_events
+from event_lake.key import signed_halves
 from event_lake.schema import PARSED_RECORD
 from event_lake.verdict import Verdict, judge, lost
 from kinesis_source.worker import forget_zip_finders
@@ -27,43 +30,55 @@ def parse(raw: DataFrame, most_unpacked: int = MOST_UNPACKED) -> DataFrame:
     `data` stays as it came, but for a good event that came compressed (to at most `most_unpacked` bytes): there it is
     the event's JSON.
     """
-    return raw.mapInArrow(partial(_judge_batches, most_unpacked), PARSED_RECORD)
+    return raw.mapInArrow(partial(_parsed_in_worker, most_unpacked), PARSED_RECORD)
 
 
-def _judge_batches(most_unpacked: int, batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+def _parsed_in_worker(most_unpacked: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     forget_zip_finders()
+    yield from parsed(batches, most_unpacked)
+
+
+def parsed(batches: Iterable[pa.RecordBatch], most_unpacked: int) -> Iterator[pa.RecordBatch]:
+    """The same for Arrow batches: schema.RAW_RECORD in, schema.PARSED_RECORD out, row for row."""
     for batch in batches:
         yield _judge_batch(batch, most_unpacked)
 
 
 def _judge_batch(batch: pa.RecordBatch, most_unpacked: int) -> pa.RecordBatch:
-    data = batch.column("data")
-    arrived = batch.column("approximateArrivalTimestamp")
-    verdicts = [
-        judge(record or b"", micros or 0, most_unpacked)
-        for record, micros in zip(data.to_pylist(), arrived.cast(pa.int64()).to_pylist(), strict=True)
-    ]
-    if data.null_count:
-        verdicts = _with_gaps(verdicts, batch)
-    *columns, unpacked = list(zip(*verdicts, strict=True)) if verdicts else [()] * 9
-    if any(content is not None for content in unpacked):
-        pairs = zip(unpacked, data.to_pylist(), strict=True)
-        data = pa.array([came if content is None else content for content, came in pairs], pa.binary())
-    types = [pa.string()] * 6 + [pa.int64(), pa.int64()]
-    problem, detail, uuid, name, event_type, subtype, created_at, micros = (
-        pa.array(column, kind) for column, kind in zip(columns, types, strict=True)
-    )
+    data, arrived = batch.column("data"), batch.column("approximateArrivalTimestamp")
+    times = arrived.cast(pa.int64()).fill_null(0).to_pylist()
+    found = good_events(data, times)
+    problems: list[str | None] = [None] * batch.num_rows
+    details = list(problems)
+    unpacked: dict[int, bytes] = {}
+    for number in found.others:
+        verdict = _judge_row(batch, number, times[number], most_unpacked)
+        found.put(number, verdict)
+        problems[number], details[number] = verdict.problem, verdict.detail
+        if verdict.unpacked is not None:
+            unpacked[number] = verdict.unpacked
+    if unpacked:
+        data = pa.array([unpacked.get(n, came) for n, came in enumerate(data.to_pylist())], pa.binary())
+    texts = (problems, details, found.event_uuid, found.event_name, found.event_type, found.event_subtype)
+    micros = pa.array(found.created_micros, pa.int64())
     return pa.RecordBatch.from_arrays(
-        [problem, detail, uuid, name, event_type, subtype, created_at, micros.cast(UTC_MICROS), data, arrived]
-        + [batch.column(name) for name in ("shardId", "sequenceNumber", "subSequenceNumber", "partitionKey")],
+        [pa.array(column, pa.string()) for column in texts]
+        + [pc.divide(micros, 1_000_000), micros.cast(UTC_MICROS), data, arrived]  # none is before 1970
+        + [batch.column(name) for name in ("shardId", "sequenceNumber", "subSequenceNumber", "partitionKey")]
+        + _keys(found.event_uuid, micros),
         names=PARSED_RECORD.fieldNames(),
     )
 
 
-def _with_gaps(verdicts: list[Verdict], batch: pa.RecordBatch) -> list[Verdict]:
-    """A row without data, numbered -1, is no record: it stands for some that are gone; its partition key says which."""
-    columns = (batch.column(name).to_pylist() for name in ("data", "subSequenceNumber", "partitionKey"))
-    return [
-        lost(what) if data is None and number == GAP else verdict
-        for verdict, data, number, what in zip(verdicts, *columns, strict=True)
-    ]
+def _keys(uuids: list[str | None], created: pa.Int64Array) -> list[pa.Array]:
+    """Null where there is no time of creation: in bad records."""
+    is_bad = created.is_null().to_numpy(zero_copy_only=False)
+    return [pa.array(half, mask=is_bad) for half in signed_halves(uuids)]
+
+
+def _judge_row(batch: pa.RecordBatch, number: int, arrived_micros: int, most_unpacked: int) -> Verdict:
+    data, sub = (batch.column(name)[number].as_py() for name in ("data", "subSequenceNumber"))
+    if data is None and sub == GAP:
+        # No record: it stands for some that are gone; its partition key says which.
+        return lost(batch.column("partitionKey")[number].as_py())
+    return judge(data or b"", arrived_micros, most_unpacked)

@@ -17,10 +17,9 @@ from event_lake.deduplicate import engine_for
 from event_lake.event_types import EventTypes
 from event_lake.lease import Lease, lease_of
 from event_lake.metrics import Counts
-from event_lake.parse import parse
 from event_lake.recovery import Recovery
 from event_lake.sink import EventSink
-from event_lake.source import kinesis_options, named_failure, raw_records
+from event_lake.source import kinesis_options, named_failure, parsed_records
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
 from event_lake.supervise import supervise
@@ -70,8 +69,7 @@ def _run(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease, u
     writer = BatchWriter(spark, checkpoint, engine, types, sink, may_write=lease.check, keeper=keeper)
 
     recovered = checkpoint.recovered()
-    raw = raw_records(spark, config, goal, begin=recovered.end_offset if recovered else None)
-    parsed = parse(raw, config.source.most_unpacked.count)
+    parsed = parsed_records(spark, config, goal, begin=recovered.end_offset if recovered else None)
     query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
 
     try:

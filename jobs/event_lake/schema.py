@@ -46,6 +46,8 @@ PARSED_RECORD = _columns(
     ("sequence_number", StringType),
     ("sub_sequence_number", LongType),
     ("partition_key", StringType),
+    ("key_hi", LongType),  # of event_lake.key; null where there is a problem
+    ("key_lo", LongType),
 )
 
 # And deduplication: `verdict` is stored, duplicate, quarantined or gap.

@@ -22,6 +22,7 @@ from event_lake.deduplicate.verdicts import DUPLICATE, GAP, QUARANTINED, STORED
 from event_lake.delta_log import DeltaLog
 from event_lake.delta_table import DeltaTableWriter
 from event_lake.file_table import FileTableWriter
+from event_lake.hash_join import left_join_by_hash
 from event_lake.mark import BatchMark, LastBatch
 from event_lake.schema import (
     DUPLICATES,
@@ -89,8 +90,9 @@ def volumes(judged: DataFrame) -> list[Volume]:
     kind = F.when(is_stored, F.col("event_type")).otherwise(F.col("problem"))
     day = F.when(is_stored, _date("created_datetime")).otherwise(_date("arrived_at"))
     found: Sequence[Row] = (
-        judged.groupBy("verdict", kind.alias("kind"), day.cast("string").alias("day"))
+        judged.groupBy("verdict", kind.alias("kind"), day.alias("day"))
         .agg(F.count(F.lit(1)).alias("rows"), F.sum(F.length("data")).alias("data_bytes"))
+        .withColumn("day", F.col("day").cast("string"))
         .collect()
     )
     return [Volume(row["verdict"], row["kind"], row["day"], row["rows"], row["data_bytes"] or 0) for row in found]
@@ -185,12 +187,11 @@ class EventSink:
             }
         )
         places = rows.sparkSession.createDataFrame(table).withColumn("_day", F.to_date("_day"))
-        here = F.col("_kind").eqNullSafe(F.col("_kind_of")) & F.col("date").eqNullSafe(F.col("_day"))
         # A too big partition is spread by where its records came from: that differs even where a producer sends the
         # same bytes for ever.
         origin = F.xxhash64("shard_id", "sequence_number", "sub_sequence_number")
         piece = F.when(F.size("_tasks") > 1, F.pmod(origin, F.size("_tasks"))).otherwise(0)
-        placed_rows = rows.join(F.broadcast(places), here, "left")
+        placed_rows = left_join_by_hash(rows, places, {"_kind": "_kind_of", "date": "_day"}, broadcast=True)
         if tasks == 1:
             return placed_rows.coalesce(1)  # no rows have to change places
         return placed_rows.repartitionById(tasks, F.get("_tasks", piece.cast("int")))

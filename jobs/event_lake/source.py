@@ -1,4 +1,4 @@
-"""Where raw records come from; every kind yields schema.RAW_RECORD."""
+"""Where records come from; every kind yields them parsed (schema.PARSED_RECORD)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pyspark.sql import functions as F
 import kinesis_source
 from event_lake.config import Config, Source
 from event_lake.errors import ConfigError, DataLossError, EventLakeError
+from event_lake.parse import parse
+from event_lake.parsed_source import UNPACKED_OPTION, ParsedKinesis
 from event_lake.schema import RAW_RECORD
 
 # What the source's errors (kinesis_source.errors) are to the job; Spark hands them on as text only.
@@ -25,22 +27,23 @@ MEANING: dict[str, type[EventLakeError]] = {
 RAISED = re.compile(rf"kinesis_source\.errors\.({'|'.join(MEANING)}): (.*)")
 
 
-def raw_records(
+def parsed_records(
     spark: SparkSession, config: Config, goal: kinesis_source.StreamOffset | None = None, begin: str | None = None
 ) -> DataFrame:
-    """A streaming DataFrame of raw records (schema.RAW_RECORD); with a goal it ends there and then stays idle.
+    """A streaming DataFrame of parsed records (schema.PARSED_RECORD); with a goal it ends there and then stays idle.
 
     A first start begins at the offset `begin` (another query's end, as JSON), if it is given.
     """
     if config.source.kind == "files":
-        return _from_files(spark, config.source)
+        return parse(raw_lines(spark, config.source), config.source.most_unpacked.count)
     options = kinesis_options(config.source, spark.sparkContext.defaultParallelism)
+    options[UNPACKED_OPTION] = str(config.source.most_unpacked.count)
     if begin is not None:
         options["startingPosition"] = begin
     if goal is not None:
         options["endingPosition"] = json.dumps(goal.to_json())
-    spark.dataSource.register(kinesis_source.KinesisDataSource)
-    return spark.readStream.format("kinesis-exact").options(**options).load()
+    spark.dataSource.register(ParsedKinesis)
+    return spark.readStream.format(ParsedKinesis.name()).options(**options).load()
 
 
 def kinesis_options(source: Source, parallelism: int) -> dict[str, str]:
@@ -83,9 +86,12 @@ def named_failure(text: str) -> EventLakeError:
     return EventLakeError(f"the query failed: {text}")
 
 
-def _from_files(spark: SparkSession, source: Source) -> DataFrame:
-    """One record a line. Files arrive when they were last modified; a record is identified by its path and line."""
-    lines = (
+def raw_lines(spark: SparkSession, source: Source) -> DataFrame:
+    """Raw records (schema.RAW_RECORD), one a line of the files in a folder.
+
+    Files arrive when they were last modified; a record is identified by its path and line.
+    """
+    files = (
         spark.readStream.format("text")
         .option("lineSep", "\n")
         .option("recursiveFileLookup", "true")
@@ -97,7 +103,7 @@ def _from_files(spark: SparkSession, source: Source) -> DataFrame:
             F.col("_metadata.file_modification_time").alias("arrived_at"),
         )
     )
-    return lines.mapInArrow(_number_lines, RAW_RECORD)
+    return files.mapInArrow(_number_lines, RAW_RECORD)
 
 
 def _number_lines(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:

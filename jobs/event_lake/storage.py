@@ -30,7 +30,8 @@ class Storage:
     """Hadoop's file systems, as configured for the running Spark driver."""
 
     def __init__(self, jvm: Any, hadoop_conf: Any) -> None:
-        self._jvm = jvm
+        # Looked up once: for each part of a class's name py4j asks whether that is a class, in every jar there is.
+        self._path: Any = jvm.org.apache.hadoop.fs.Path
         self._conf = hadoop_conf
 
     @classmethod
@@ -140,9 +141,6 @@ class Storage:
             for entry in self.entries(waiting.pop()):
                 (waiting if entry.is_folder else found).append(entry.path)
         return found
-
-    def _path(self, path: str) -> Any:
-        return self._jvm.org.apache.hadoop.fs.Path(path)
 
     def _file_system(self, path: str) -> Any:
         return self._path(path).getFileSystem(self._conf)

@@ -104,7 +104,7 @@ def _judge_json(event: Any, data: bytes, arrived_micros: int) -> Verdict:
     created: Any = event.get("created_at")
     problem = _repeated_key(data) or _uuid_problem(uuid) or _name_problem(name)
     if problem is None:
-        micros = _micros(created)
+        micros = micros_of(created)
         if micros is not None and _in_range(micros, arrived_micros):
             return _good(uuid, name, micros)
         problem = _created_problem(created, micros, arrived_micros)
@@ -118,9 +118,17 @@ def lost(what: str | None) -> Verdict:
 
 
 def _good(uuid: str, name: str, micros: int) -> Verdict:
+    return Verdict(None, None, uuid, name, *parts_of(name), micros // 1_000_000, micros)
+
+
+def parts_of(name: str) -> tuple[str, str | None]:
+    """Type and subtype in a good name."""
     parts = name.split(":", 2)
-    subtype = parts[1] if len(parts) > 1 and parts[1] else None
-    return Verdict(None, None, uuid, name, parts[0], subtype, micros // 1_000_000, micros)
+    return parts[0], parts[1] if len(parts) > 1 and parts[1] else None
+
+
+def is_good_name(name: Any) -> bool:
+    return _name_problem(name) is None
 
 
 def _uuid_problem(uuid: Any) -> str | None:
@@ -157,7 +165,7 @@ def _in_range(micros: int, arrived_micros: int) -> bool:
     return EARLIEST_MICROS <= micros <= arrived_micros + DAY_MICROS
 
 
-def _micros(created: Any) -> int | None:
+def micros_of(created: Any) -> int | None:
     """Seconds as a number, or a JSON number in a string, in whole microseconds; None where it is neither."""
     if type(created) is int:
         return created * 1_000_000

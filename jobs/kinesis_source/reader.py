@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -132,10 +133,12 @@ class RangeReader:
                 )
             return records
         goal = end.sequence
-        if records and goal is not None and int(records[-1]["SequenceNumber"]) >= goal:
+        if records and goal is not None and _sequence(records[-1]) >= goal:
             self.finished = True
-            self._check_end(next(record for record in records if int(record["SequenceNumber"]) >= goal))
-            return [record for record in records if not _is_behind(end, int(record["SequenceNumber"]))]
+            place = bisect_left(records, goal, key=_sequence)
+            self._check_end(records[place])
+            holds_end = end.kind == "after" and _sequence(records[place]) == goal
+            return records[: place + holds_end]
         return records
 
     def _check_front(self, first: Record) -> None:
@@ -214,10 +217,8 @@ def _oldest_left(record: Record) -> str:
     return f"the oldest left is {record['SequenceNumber']}, arrived {arrived}"
 
 
-def _is_behind(end: Position, sequence: int) -> bool:
-    """Whether a record with this sequence number lies behind the end of reading."""
-    goal = end.sequence
-    return goal is not None and (sequence > goal or (end.kind == "at" and sequence == goal))
+def _sequence(record: Record) -> int:
+    return int(record["SequenceNumber"])
 
 
 def read_ranges(ranges: list[ShardRange], options: Options) -> Iterator[pa.RecordBatch]:

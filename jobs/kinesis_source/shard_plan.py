@@ -105,8 +105,15 @@ class ShardPlanner:
             # The shard does hold an earlier arrival behind its start: its time stamps go backwards here.
             return self._forward(shard, start, view, span)
         if page.at_tip or page.at_end:
-            return self._forward(shard, start, view, span)
+            return self._to_the_tip(shard, start, view, span)
         return ShardPlan(start, replace(view, stuck=True))
+
+    def _to_the_tip(self, shard: str, start: Position, view: ShardView, span: Slice) -> ShardPlan:
+        """All that the shard holds belongs to the slice: so does a pinned end, without counting up to it."""
+        goal = self._options.ending_position
+        if goal is not None and goal.shards[shard] != TRIM_HORIZON and not span.share.limited:
+            return self.pinned(goal.shards[shard])
+        return self._forward(shard, start, view, span)
 
     def _probe(self, shard: str, span: Slice, rate: Rate | None) -> Page:
         cursor = ShardCursor(self._client, shard, at_time(span.end))

@@ -28,7 +28,9 @@ from event_lake.config import Checkpoint, Config, Dedup, Lake, Source, Trigger
 from event_lake.deduplicate import engine_for
 from event_lake.deduplicate.folder import Folder
 from event_lake.deduplicate.index import BLOCKS
+from event_lake.deduplicate.recognise import KEY
 from event_lake.deduplicate.segment import Keys, Segment, bucket_range, encode
+from event_lake.key import signed_halves
 from event_lake.mark import BatchMark
 from event_lake.metrics import check_accounting
 from event_lake.schema import PARSED_RECORD
@@ -127,6 +129,7 @@ def write(folder: Path, number: int, uuids: list[str], payload: bytes) -> None:
     count = len(uuids)
     arrived = START + timedelta(hours=20, seconds=number)
     text = pa.array(uuids, pa.string())
+    keys = dict(zip(KEY, signed_halves(uuids), strict=True))
     same = {"event_name": "lesson:started", "event_type": "lesson", "event_subtype": "started", "shard_id": "shard-0"}
     columns = {
         **{name: pa.nulls(count, pa.string()) for name in ("problem", "detail", "partition_key")},
@@ -138,6 +141,7 @@ def write(folder: Path, number: int, uuids: list[str], payload: bytes) -> None:
         "arrived_at": pa.repeat(pa.scalar(arrived, pa.timestamp("us", tz="UTC")), count),
         "sequence_number": pa.array([f"{number:06d}{n:050d}" for n in range(count)], pa.string()),
         "sub_sequence_number": pa.repeat(pa.scalar(0, pa.int64()), count),
+        **keys,
     }
     table = pa.table({name: columns[name] for name in PARSED_RECORD.fieldNames()})
     pq.write_table(table, folder / f"{number:06d}.parquet", compression="none")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from event_lake.deduplicate.folder import Folder
 from event_lake.deduplicate.index import BLOCKS
 from event_lake.deduplicate.manifest import mergeable
-from event_lake.deduplicate.recognise import Merger, Recogniser
+from event_lake.deduplicate.merge import Merger
+from event_lake.deduplicate.recognise import KEY, Recogniser, read_report
 from event_lake.deduplicate.segment import PREFIXES, Segment
+from event_lake.key import signed_halves
 
 SECOND = 1_000_000
 WINDOW, MARGIN = 800 * SECOND, 100 * SECOND
@@ -127,10 +128,13 @@ class IndexModel(RuleBasedStateMachine):
         found: dict[int, tuple[int, bool]] = {}
         written: list[Segment] = []
         for task in range(min(self.buckets, 2)):
+            before = len(found)
             for batch in recogniser(iter(list(self.dealt(records, task, pages)))):
                 for row in batch.to_pylist():
-                    if row["segment"]:
-                        written.append(Segment(**json.loads(row["segment"])))
+                    if row["report"]:
+                        count, segments = read_report(row["report"])
+                        assert count == len(found) - before
+                        written += segments
                     else:
                         first = round(row["first_arrived_at"].timestamp() * SECOND)
                         found[int(row["sequence_number"])] = (first, row["same_payload"])
@@ -150,7 +154,7 @@ class IndexModel(RuleBasedStateMachine):
             part = own[start : start + size]
             yield pa.RecordBatch.from_pydict(
                 {
-                    "key": pa.array([key(r) for r in part], pa.binary()),
+                    **dict(zip(KEY, signed_halves([r.uuid for r in part]), strict=True)),
                     "arrived_at": pa.array([r.arrived for r in part], pa.timestamp("us", tz="UTC")),
                     "payload_hash": pa.array([r.payload for r in part], pa.int64()),
                     "shard_id": pa.array(["s"] * len(part), pa.string()),

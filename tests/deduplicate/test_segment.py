@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +15,6 @@ from event_lake.deduplicate.segment import (
     bucket_range,
     encode,
     find,
-    halves,
     keep_open,
     let_go_of_pages,
     merged,
@@ -43,15 +41,6 @@ def test_a_key_is_found_where_it_is_and_only_there(known: list[tuple[int, int]],
     found = find(segment, hi, lo)
     places = {pair: place for place, pair in enumerate(sorted(set(known)))}
     assert found.tolist() == [places.get(pair, -1) for pair in sought]
-
-
-@given(st.lists(st.binary(min_size=16, max_size=16), max_size=30), st.integers(0, 5))
-def test_halves_sort_as_the_bytes_do(texts: list[bytes], skipped: int) -> None:
-    column = pa.array([b"before".ljust(16)] * skipped + texts, pa.binary()).slice(skipped)
-    hi, lo = halves(column)
-    assert [int(high) << 64 | int(low) for high, low in zip(hi, lo, strict=True)] == [
-        int.from_bytes(text, "big") for text in texts
-    ]
 
 
 @given(st.lists(st.lists(KEY, min_size=1, max_size=10), min_size=1, max_size=5))

@@ -200,6 +200,21 @@ def test_an_ending_position_takes_exactly_what_had_arrived(server: KinesisServer
     assert running.offset.covers(goal)
 
 
+def test_the_last_slice_before_an_ending_position_is_one_micro_batch_whatever_it_holds(
+    server: KinesisServer, query: MakeQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kinesis_source.shard_plan.FORWARD_PAGE_RECORDS", 10)
+    had = put(server, 300, arrival=server.now() - 120)
+    running = query()
+    goal = tip(running.options)
+    running.restart(endingPosition=json.dumps(goal.to_json()), sliceSeconds="60")
+    server.clear_calls()
+    assert data_of(running.batch()) == sorted(had)
+    assert running.offset.covers(goal)
+    # Two calls a shard to plan it, before those that read it.
+    assert [call["limit"] for call in server.calls("GetRecords")[:4]] == [1] * 4
+
+
 def test_an_ending_position_on_an_empty_stream_is_reached(server: KinesisServer, query: MakeQuery) -> None:
     running = query()
     goal = tip(running.options)

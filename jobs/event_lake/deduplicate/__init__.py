@@ -4,8 +4,8 @@ Two engines, chosen by `dedup.engine`:
 
 index     every duplicate is a row, with the arrival of its first copy; a micro-batch costs the same whatever the
           window; works inside the batch writer (`index` keeps it, in a `manifest` a micro-batch; `judged` is one
-          micro-batch; `recognise` runs in the workers, on a `segment` at a time from a `folder`; `seed` makes it from a
-          table)
+          micro-batch; `recognise` and `merge` run in the workers, on a `segment` at a time from a `folder`; `seed`
+          makes it from a table)
 spark     (`operator`) Spark's own dropDuplicatesWithinWatermark: duplicates are counted, and gone; works in the stream
 
 Bad records pass both untouched, each of them. Nothing is ever late.

@@ -26,7 +26,8 @@ from event_lake.config import Dedup
 from event_lake.deduplicate.folder import Folder
 from event_lake.deduplicate.judged import IndexJudged, micros, micros_of
 from event_lake.deduplicate.manifest import SEEDED, Manifest, mergeable
-from event_lake.deduplicate.recognise import Merger, Recogniser, merge
+from event_lake.deduplicate.merge import Merger, merge
+from event_lake.deduplicate.recognise import Recogniser
 from event_lake.deduplicate.seed import seeded
 from event_lake.deduplicate.segment import Segment
 from event_lake.errors import ConfigError, DataLossError

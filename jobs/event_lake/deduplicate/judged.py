@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import reduce
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from event_lake.deduplicate.recognise import PLACE, RECOGNISED, Recogniser
-from event_lake.deduplicate.segment import PREFIXES, Segment
+from event_lake.deduplicate.recognise import KEY, PLACE, RECOGNISED, Recogniser, read_report
+from event_lake.deduplicate.segment import PREFIX_BITS, PREFIXES, Segment
 from event_lake.deduplicate.verdicts import with_verdict
 from event_lake.errors import AccountingError
+from event_lake.hash_join import left_join_by_hash
 from event_lake.mark import BatchMark
 from event_lake.metrics import PlanMetrics, read_plan_metrics
 
@@ -37,9 +36,11 @@ class IndexJudged:
         self._remember = remember
         self._batch = batch.persist()
         self._found = recognised(batch, recogniser).persist()
-        counts = self._found.groupBy("segment").count().collect()
-        self._new = [Segment(**json.loads(row["segment"])) for row in counts if row["segment"]]
-        duplicates = sum(row["count"] for row in counts if not row["segment"])
+        # Each task says how many it found: to count rows would be another stage of tasks.
+        told = self._found.where(F.col("report").isNotNull()).select("report").collect()
+        reports = [read_report(row["report"]) for row in told]
+        self._new = [segment for _, segments in reports for segment in segments]
+        duplicates = sum(count for count, _ in reports)
         self.rows = marked(batch, self._found if duplicates else None, duplicates <= BROADCAST_ROWS)
 
     def counted(self) -> PlanMetrics:
@@ -77,19 +78,19 @@ class IndexJudged:
 
 def recognised(batch: DataFrame, recogniser: Recogniser) -> DataFrame:
     """Duplicates and new segments (recognise.RECOGNISED) of a micro-batch of schema.PARSED_RECORD."""
-    digest = F.sha2(F.col("event_uuid").cast("binary"), 256)
     keys = batch.where(F.col("problem").isNull()).select(
-        F.unhex(F.substring(digest, 1, 32)).alias("key"),
+        *KEY,
         F.coalesce("arrived_at", F.timestamp_seconds(F.lit(0))).alias("arrived_at"),
         F.xxhash64("data").alias("payload_hash"),
         *PLACE,
     )
     buckets = recogniser.buckets
     tasks = min(buckets, batch.sparkSession.sparkContext.defaultParallelism)
-    bucket = F.floor(F.conv(F.hex(F.substring("key", 1, 2)), 16, 10).cast("int") * buckets / PREFIXES)
+    prefix = F.shiftright("key_hi", 64 - PREFIX_BITS) + PREFIXES // 2
+    bucket = F.floor(prefix * buckets / PREFIXES)
     dealt = keys.repartitionById(tasks, F.floor(bucket * tasks / buckets).cast("int"))
     ordered = dealt.sortWithinPartitions(
-        "key", "arrived_at", "shard_id", F.length("sequence_number"), "sequence_number", "sub_sequence_number"
+        *KEY, "arrived_at", "shard_id", F.length("sequence_number"), "sequence_number", "sub_sequence_number"
     )
     return ordered.mapInArrow(recogniser, RECOGNISED)
 
@@ -98,11 +99,10 @@ def marked(batch: DataFrame, found: DataFrame | None, few: bool) -> DataFrame:
     """The micro-batch with its verdicts (schema.JUDGED_RECORD)."""
     if found is None:
         return with_verdict(batch, F.lit(False), F.lit(None).cast("timestamp"), F.lit(None).cast("boolean"))
-    copies = found.where(F.col("segment").isNull()).select(
+    copies = found.where(F.col("report").isNull()).select(
         *(F.col(name).alias(f"_{name}") for name in PLACE), "first_arrived_at", "same_payload"
     )
-    same_place = [F.col(name).eqNullSafe(F.col(f"_{name}")) for name in PLACE]
-    rows = batch.join(F.broadcast(copies) if few else copies, reduce(Column.__and__, same_place), "left")
+    rows = left_join_by_hash(batch, copies, {name: f"_{name}" for name in PLACE}, few)
     is_copy = F.col("first_arrived_at").isNotNull()
     return with_verdict(rows, is_copy, F.col("first_arrived_at"), F.col("same_payload"))
 

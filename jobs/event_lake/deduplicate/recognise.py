@@ -19,16 +19,16 @@ from event_lake.deduplicate.segment import (
     bucket_range,
     encode,
     find,
-    halves,
     joined,
     keep_open,
     let_go_of_pages,
-    merged,
     open_keys,
 )
+from event_lake.key import unsigned
 from kinesis_source.worker import forget_zip_finders
 
-# One row for each duplicate (where it is, what it is a copy of), or for each segment written (as JSON, all else null).
+# One row for each duplicate: where it is, what it is a copy of. And one at the end of a task, its report: how many
+# duplicates it found and which segments it wrote, as JSON, all else null.
 RECOGNISED = StructType(
     [
         StructField("shard_id", StringType()),
@@ -36,10 +36,11 @@ RECOGNISED = StructType(
         StructField("sub_sequence_number", LongType()),
         StructField("first_arrived_at", TimestampType()),
         StructField("same_payload", BooleanType()),
-        StructField("segment", StringType()),
+        StructField("report", StringType()),
     ]
 )
 PLACE = RECOGNISED.fieldNames()[:3]
+KEY = ("key_hi", "key_lo")  # as event_lake.key makes them
 TYPES = [pa.string(), pa.string(), pa.int64(), pa.timestamp("us", tz="UTC"), pa.bool_(), pa.string()]
 NO_KEYS = Keys(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
 
@@ -57,23 +58,27 @@ class Recogniser:
     block: int
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """In: rows (key, arrived_at, payload_hash, PLACE) in the order of key and arrival; a bucket's rows are all in
+        """In: rows (KEY, arrived_at, payload_hash, PLACE) in the order of key and arrival; a bucket's rows are all in
         one call. Out: RECOGNISED."""
         forget_zip_finders()
         names = {segment.name for segment in self.segments}
         self.folder.keep_copies_of(names)
         keep_open({str(self.folder.place(name)) for name in names})
         run = _Run()
+        duplicates = 0
         for batch in batches:
             if batch.num_rows:
-                yield self._judge(batch, run)
+                found = self._judge(batch, run)
+                duplicates += found.num_rows
+                yield found
                 let_go_of_pages()
-        if run.new:
-            yield self._store(joined(run.new))
+        segments = self._store(joined(run.new)) if run.new else []
+        yield _report(duplicates, segments)
 
     def _judge(self, batch: pa.RecordBatch, run: _Run) -> pa.RecordBatch:
         arrived = batch.column("arrived_at").cast(pa.int64())
-        rows = Keys(*halves(batch.column("key")), arrived.to_numpy(), batch.column("payload_hash").to_numpy())
+        hi, lo = (unsigned(batch.column(half).to_numpy()) for half in KEY)
+        rows = Keys(hi, lo, arrived.to_numpy(), batch.column("payload_hash").to_numpy())
         is_head = run.heads_of(rows)
         seen, firsts = self._look_up(rows.where(is_head))
         run.new.append(firsts.where(~seen))
@@ -105,7 +110,7 @@ class Recogniser:
             firsts.payload_hash[start + hit] = known.payload_hash[at[hit]]
         return seen, firsts
 
-    def _store(self, new: Keys) -> pa.RecordBatch:
+    def _store(self, new: Keys) -> list[Segment]:
         """Writes new keys as segments, one for each bucket and block of time; says which."""
         # What arrives behind the watermark, or seems to come from the future, is remembered as if it arrived now.
         remembered = np.minimum(np.maximum(new.arrived, self.watermark), max(self.now, self.watermark))
@@ -121,9 +126,19 @@ class Recogniser:
                 name = f"{self.attempt}-{prefixes.start:04x}-{end // 1_000_000}.arrow"
                 self.folder.write(name, encode(part))
                 written.append(Segment(name, len(part.hi), prefixes.start, prefixes.stop, int(end), 0))
-        texts = pa.array([json.dumps(asdict(segment)) for segment in written], pa.string())
-        nothing = [pa.nulls(len(written), kind) for kind in TYPES[:-1]]
-        return pa.RecordBatch.from_arrays([*nothing, texts], RECOGNISED.fieldNames())
+        return written
+
+
+def _report(duplicates: int, segments: list[Segment]) -> pa.RecordBatch:
+    text = json.dumps({"duplicates": duplicates, "segments": [asdict(segment) for segment in segments]})
+    nothing = [pa.nulls(1, kind) for kind in TYPES[:-1]]
+    return pa.RecordBatch.from_arrays([*nothing, pa.array([text], pa.string())], RECOGNISED.fieldNames())
+
+
+def read_report(text: str) -> tuple[int, list[Segment]]:
+    """How many duplicates a task found, and the segments that it wrote."""
+    report = json.loads(text)
+    return report["duplicates"], [Segment(**segment) for segment in report["segments"]]
 
 
 @dataclass
@@ -147,24 +162,3 @@ class _Run:
         firsts = joined([self.last, firsts])
         self.last = firsts.slice(len(firsts.hi) - 1, len(firsts.hi))
         return firsts, group
-
-
-@dataclass(frozen=True)
-class Merger:
-    """Makes one segment out of several that hold the same bucket and block."""
-
-    folder: Folder
-    parts: tuple[Segment, ...]
-    name: str
-
-    def merge(self) -> Segment:
-        keys = merged([open_keys(str(self.folder.local(part.name))) for part in self.parts])
-        self.folder.write(self.name, encode(keys))
-        one = self.parts[0]
-        level = max(part.level for part in self.parts) + 1
-        return Segment(self.name, len(keys.hi), one.low, one.high, one.until, level)
-
-
-def merge(merger: Merger) -> Segment:
-    """For Spark to map over."""
-    return merger.merge()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StructField, StructType
 
 from event_lake.deduplicate.judged import recognised
-from event_lake.deduplicate.recognise import PLACE, Recogniser
+from event_lake.deduplicate.recognise import KEY, PLACE, Recogniser, read_report
 from event_lake.deduplicate.segment import Segment
+from event_lake.key import signed_halves
 
 MOST_AT_ONCE = 4_000_000  # keys; a task holds its part of them in memory, at 32 bytes each, and sorts it
 
@@ -33,9 +35,24 @@ def seeded(stored: DataFrame, recogniser: Recogniser, oldest: int) -> tuple[Segm
     segments: list[Segment] = []
     for start, stop in _spans(first, last, recogniser.block, count) if count else ():
         rows = recent.where((F.col("arrived_at") >= _time(start)) & (F.col("arrived_at") < _time(stop)))
-        found = recognised(rows, recogniser).where(F.col("segment").isNotNull()).select("segment").collect()
-        segments += [Segment(**json.loads(row["segment"])) for row in found]
+        told = recognised(_keyed(rows), recogniser).where(F.col("report").isNotNull()).select("report").collect()
+        for row in told:
+            _, new = read_report(row["report"])
+            segments += new
     return tuple(segments)
+
+
+def _keyed(rows: DataFrame) -> DataFrame:
+    """With the columns KEY, made as for a parsed record."""
+    schema = StructType([*rows.schema, *(StructField(name, LongType()) for name in KEY)])
+    return rows.mapInArrow(_with_keys, schema)
+
+
+def _with_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        halves = signed_halves(batch.column("event_uuid").to_pylist())
+        columns = [*batch.columns, *(pa.array(half, pa.int64()) for half in halves)]
+        yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *KEY])
 
 
 def _spans(first: int, last: int, block: int, count: int) -> Iterator[tuple[int, int]]:

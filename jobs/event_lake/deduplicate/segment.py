@@ -60,14 +60,6 @@ def bucket_range(bucket: int, buckets: int) -> range:
     return range(-(-bucket * PREFIXES // buckets), -(-(bucket + 1) * PREFIXES // buckets))
 
 
-def halves(keys: pa.BinaryArray) -> tuple[U64, U64]:
-    """A column of 16-byte keys as two columns of numbers that sort as the bytes do."""
-    _, offsets, data = keys.buffers()
-    places = np.frombuffer(offsets, np.int32)[keys.offset : keys.offset + len(keys) + 1]
-    numbers = np.frombuffer(data, np.dtype(">u8"), count=2 * len(keys), offset=int(places[0])).astype(np.uint64)
-    return numbers[0::2], numbers[1::2]
-
-
 def joined(parts: Sequence[Keys]) -> Keys:
     """One after the other; they are in order already, or to be sorted."""
     columns = (np.concatenate(columns) for columns in zip(*parts, strict=True))
