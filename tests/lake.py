@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +96,12 @@ def rows(table: Path) -> list[dict[str, Any]]:
 class Job:
     """scripts/run as a process of its own; ends with the `with` block."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
+    def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str] = os.environ) -> None:
         self.log = folder / f"job-{time.monotonic_ns()}.log"
         with self.log.open("w") as output:
             # A job this short never earns back what Java's optimising compiler costs, which is half of its CPU time.
-            environment = {**os.environ, "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+            short = {"SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+            environment = {**short, **environment}
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
 
     def __enter__(self) -> Job:
@@ -116,14 +117,18 @@ class Job:
         self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """kill -9 of everything that belongs to the job: spark-submit, its Python, its workers."""
+        """kill -9 of everything that belongs to the job, and its end."""
+        self.strike()
+        self.process.wait(30)
+
+    def strike(self) -> None:
+        """kill -9 of everything that belongs to the job: spark-submit, its Python, its workers. From any thread."""
         members = family(self.process.pid) if self.process.poll() is None else []
         for pid in members:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        self.process.wait(30)
 
     def until(self, condition: Callable[[], Any], seconds: float = 120, every: float = 0.002) -> None:
         """Waits for a condition while the job runs. Fails with the job's output where it ends before, or in time."""
