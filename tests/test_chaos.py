@@ -28,14 +28,14 @@ KILLED = {
 
 @pytest.mark.parametrize("engine", KILLED)
 def test_killed_with_kill_9_every_event_is_there_once_after_a_restart(tmp_path: Path, engine: str) -> None:
-    with World(tmp_path, engine, seed=7, rate=40) as world:
+    with World(tmp_path, engine, seed=7, rate=30) as world:
         campaign = Campaign(world)
         campaign.run(aimed(KILLED[engine], seed=7), NO_LIMIT)
     assert campaign.tally.ends() == {end: Counter({"killed there": 1}) for end in KILLED[engine]}
 
 
 def test_tasks_that_run_twice_and_executors_that_are_killed_store_every_event_once(tmp_path: Path) -> None:
-    with World(tmp_path, "index", seed=5, rate=40, clustered=True) as world:
+    with World(tmp_path, "index", seed=5, rate=30, clustered=True) as world:
         campaign = Campaign(world)
         campaign.run(aimed(["executors killed"], seed=5), NO_LIMIT)
 

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--engine", choices=ENGINES, default="index", help="dedup.engine (default %(default)s)")
     parser.add_argument("--cluster", action="store_true", help="on a small Spark cluster, with speculative tasks")
     parser.add_argument("--check-every", type=int, default=25, help="kills between two checks (default %(default)s)")
-    parser.add_argument("--rate", type=int, default=60, help="records put a second (default %(default)s)")
+    parser.add_argument("--rate", type=int, default=30, help="records put a second (default %(default)s)")
     parser.add_argument("--logs", type=Path, help="keep logs there (default: a temporary folder, kept on failure)")
     options = parser.parse_args(arguments)
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(options: argparse.Namespace, seed: int, folder: Path) -> int:
     began = time.monotonic()
-    with World(folder, options.engine, seed, options.rate, options.cluster) as world:
+    with World(folder, options.engine, seed, options.rate, options.cluster, learns=True) as world:
         campaign = Campaign(world)
         finding: Finding | None = None
         try:

@@ -17,7 +17,7 @@ from .plan import Life
 from .proxy import Ambush
 from .world import World
 
-DEADLINE = 120.0  # seconds for what must come to pass; a moment that does not is replaced by a kill there and then
+DEADLINE = 180.0  # seconds for what must come to pass; a moment that does not is replaced by a kill there and then
 AFTER_FIRST_BATCH = 8.0  # seconds that random kills range over, beside the time to the first micro-batch
 HOUR = 3600
 WORKERS = (b"pyspark.daemon", b"pyspark.worker", b"pyspark.sql.worker", b"python_streaming_source_runner")
@@ -166,7 +166,7 @@ class Lived:
         self._world.clock.set(HOUR)
         self._batches(len(self._job.batches()) + 2)
         self._world.clock.set(0)
-        went_on = self._wait_for_batches(len(self._job.batches()) + 2, 20)
+        went_on = self._wait_for_batches(len(self._job.batches()) + 2, 60)
         stopped = self._stopped(self._job.terminate)
         return f"went on; {stopped}" if went_on else f"waited from the jump back on; {stopped}"
 

@@ -40,7 +40,7 @@ class Producers:
         self.reshards = 0
         self._server = server
         self._handful = max(int(rate * PAUSE), 1)
-        self._puts = generate(FOR_EVER, types=TYPES, duplicates=0.1, broken=0.04, seed=seed, now=time.time())
+        self._puts = generate(FOR_EVER, types=TYPES, duplicates=0.1, broken=0.015, seed=seed, now=time.time())
         self._going, self._ended = threading.Event(), threading.Event()
         self._putting = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="producers", daemon=True)
