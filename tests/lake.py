@@ -39,6 +39,7 @@ class LakeHouse:
         self.events_path = folder / "events"
         self.quarantine_path = folder / "quarantine"
         self.duplicates_path = folder / "events_duplicates"
+        self.gaps_path = folder / "events_gaps"
         self.checkpoint_path = folder / "checkpoint"
         self.settings = {
             "source.stream": stream,
@@ -77,6 +78,9 @@ class LakeHouse:
 
     def duplicates(self) -> list[dict[str, Any]]:
         return rows(self.duplicates_path)
+
+    def gaps(self) -> list[dict[str, Any]]:
+        return rows(self.gaps_path)
 
     def uuids(self) -> list[str]:
         return sorted(row["event_uuid"] for row in self.events())

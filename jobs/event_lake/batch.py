@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from event_lake.checkpoint import CheckpointLog
 from event_lake.deduplicate import Engine
-from event_lake.deduplicate.verdicts import DUPLICATE, QUARANTINED, STORED
+from event_lake.deduplicate.verdicts import DUPLICATE, GAP, QUARANTINED, STORED
 from event_lake.errors import EventLakeError
 from event_lake.mark import BatchMark, source_offset
 from event_lake.metrics import Counts, PlanMetrics, check_accounting
@@ -85,10 +85,12 @@ def count(plan: PlanMetrics, parts: Sequence[Volume]) -> Counts:
     def rows(verdict: str) -> int:
         return sum(part.rows for part in parts if part.verdict == verdict)
 
+    # To Spark a gap is a row like the others.
     return Counts(
-        received=plan.scanned,
+        received=plan.scanned - rows(GAP),
         stored=rows(STORED),
         duplicates=plan.duplicates + rows(DUPLICATE),
         quarantined=rows(QUARANTINED),
         late_dropped=plan.late,
+        gaps=rows(GAP),
     )

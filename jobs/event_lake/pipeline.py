@@ -16,10 +16,10 @@ from event_lake.deduplicate import engine_for
 from event_lake.metrics import Counts
 from event_lake.parse import parse
 from event_lake.sink import EventSink
-from event_lake.source import kinesis_options, raw_records
+from event_lake.source import kinesis_options, named_failure, raw_records
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
-from event_lake.supervise import named_failure, supervise
+from event_lake.supervise import supervise
 
 
 def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up: bool = False) -> Counts:

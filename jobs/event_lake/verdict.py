@@ -3,7 +3,7 @@
 The problems are a contract: people filter the quarantine table by them. Of several problems a record has, the first
 in this order is its `problem`.
 
-gap                         no record at all: the source says that records were lost for good; the detail says which
+gap                         no record at all: the source says that records were lost for good; goes to the gaps table
 empty                       zero bytes
 compressed_corrupt          gzip or zstd that is cut short, damaged, or followed by something else
 unpacked_too_large          gzip or zstd that unpacks to more than is allowed (see event_lake.compressed)
