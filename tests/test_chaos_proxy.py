@@ -11,7 +11,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
-from chaos.proxy import ANSWERED, BUSY, CUT, KINDS, UNANSWERED, Ambush, S3Proxy, Weather
+from chaos.ambush import ANSWERED, BUSY, CUT, KINDS, UNANSWERED, Ambush, Weather
+from chaos.proxy import S3Proxy
 from embedded_aws import REGION, EmbeddedAws
 
 if TYPE_CHECKING:

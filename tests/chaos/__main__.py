@@ -20,9 +20,9 @@ if not __package__:
     __package__ = "chaos"
 
 from .campaign import Campaign, Limits, keep
-from .life import Finding
 from .moments import ENGINES
 from .plan import lives
+from .watch import Finding
 from .world import World
 
 

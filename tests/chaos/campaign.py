@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from .life import Finding, Lived
+from .life import live
 from .moments import BUCKET
 from .plan import Life
 from .tally import Tally
+from .watch import Finding
 from .world import World
 
 DIFFERENCES_SHOWN = 20
@@ -46,6 +47,7 @@ class Campaign:
                 checked = self.tally.kills
                 self.check()
         self.check()
+        self._audit()
 
     def check(self) -> None:
         """Lets a job catch up in calm weather, and holds the tables against what was put."""
@@ -65,11 +67,21 @@ class Campaign:
         world.sweep()
         world.producers.go_on()
 
+    def _audit(self) -> None:
+        """Asks the audit job too, which nobody here tells what was put."""
+        with self._world.audit() as job:
+            code = job.wait(CATCHING_UP)
+        said = next((line for line in reversed(job.output().splitlines()) if line.startswith("received=")), "")
+        self._note({"audited": said, "code": code, "log": job.log.name})
+        if code != 0:
+            raise Finding(f"the audit ended with {code}: {said}; log {job.log.name}")
+        print(f"      audited: {said}", flush=True)
+
     def _live(self, life: Life) -> None:
         if missing := self._missing(life):
             self.tally.leave_out(life, missing)
             return
-        outcome = Lived(self._world, life).to_its_end()
+        outcome = live(self._world, life)
         self._world.sweep()
         self.tally.add(life, outcome)
         self._note({**dataclasses.asdict(life), **dataclasses.asdict(outcome)})

@@ -6,8 +6,6 @@ Nearly every task gets its copy, and an executor that is killed takes its tasks 
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +16,8 @@ import pyspark
 
 from embedded_aws import end_with_parent
 from lake import ROOT, family
+
+from .watch import kill
 
 HOSTS = ("127.0.0.1", "localhost")
 START_SECONDS = 60.0
@@ -57,7 +57,7 @@ class SmallCluster:
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._processes):
             for pid in family(process.pid):
-                _kill(pid)
+                kill(pid)
             process.wait()
 
     def settings(self) -> dict[str, str]:
@@ -121,10 +121,3 @@ def _command_line(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return b""
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return

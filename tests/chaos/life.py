@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from lake import family
-
+from .ambush import Ambush
 from .plan import Life
-from .proxy import Ambush
+from .watch import Ended, Finding, Watch, kill
 from .world import World
 
-DEADLINE = 180.0  # seconds for what must come to pass; a moment that does not is replaced by a kill there and then
 AFTER_FIRST_BATCH = 8.0  # seconds that random kills range over, beside the time to the first micro-batch
+FULL = 6.0  # seconds that the disk is full
 HOUR = 3600
-WORKERS = (b"pyspark.daemon", b"pyspark.worker", b"pyspark.sql.worker", b"python_streaming_source_runner")
 GAVE_UP = 1  # the exit code of a job whose patience with its surroundings is over
-
-
-class Finding(Exception):
-    """The job did what it must not."""
-
-
-class _Ended(Exception):
-    """The job has ended by itself."""
 
 
 @dataclass(frozen=True)
@@ -43,191 +30,116 @@ class Outcome:
     log: str
 
 
-class Lived:
-    """A job and what its world can do to it; `to_its_end` raises Finding."""
-
-    def __init__(self, world: World, life: Life) -> None:
-        self._world, self._life = world, life
-        self._rng = random.Random(life.seed)
-        self._began = time.monotonic()
-
-    def to_its_end(self) -> Outcome:
-        life, world = self._life, self._world
-        world.set_weather(life.kinesis_faults, life.s3_faults, life.empty_pages, life.seed)
-        if life.end == "clock three hours back":
-            world.clock.set(-3 * HOUR)
-        with world.submit() as self._job:
-            moved = threading.Timer(life.chance * world.usual_seconds, world.producers.reshard, [self._rng])
-            if life.reshards:
-                moved.start()
-            try:
-                ended = self._end()
-            except _Ended:
-                ended = self._ended_by_itself()
-            finally:
-                moved.cancel()
-                world.proxy.ambush = None
-                world.clock.set(0)
-                world.disk.free()
-        batches = len(self._job.batches())
-        return Outcome(ended, self._job.process.returncode, batches, time.monotonic() - self._began, self._job.log.name)
-
-    def _end(self) -> str:
-        if self._life.moment:
-            return self._killed_at_its_moment()
-        ends: dict[str, Callable[[], str]] = {
-            "at any time": self._killed_at_any_time,
-            "SIGTERM": self._stopped_by_signal,
-            "stop marker": self._stopped_by_marker,
-            "Python workers killed": self._workers_killed,
-            "executors killed": self._executors_killed,
-            "disk full": self._disk_full,
-            "clock an hour forward and back": self._clock_forward_and_back,
-            "clock three hours back": self._clock_back,
-        }
-        return ends[self._life.end]()
-
-    # kill -9
-
-    def _killed_at_its_moment(self) -> str:
-        moment = self._life.moment
-        assert moment is not None
-        delay = moment.delay * self._life.chance
-        ambush = Ambush(self._job.strike, moment.request, self._life.nth, served=moment.served, delay=delay)
-        self._world.proxy.ambush = ambush
+def live(world: World, life: Life) -> Outcome:
+    """Raises Finding where the job does what it must not."""
+    rng = random.Random(life.seed)
+    world.set_weather(life.kinesis_faults, life.s3_faults, life.empty_pages, life.seed)
+    if life.end == "clock three hours back":
+        world.clock.set(-3 * HOUR)
+    moved = threading.Timer(life.chance * world.usual_seconds, world.producers.reshard, [rng])
+    with world.submit() as job:
+        watch = Watch(job)
+        if life.reshards:
+            moved.start()
         try:
-            came = self._wait(ambush.struck.is_set, DEADLINE)
-        except _Ended:
-            if not ambush.struck.wait(1):
-                raise
-            came = True
-        self._job.kill()
-        return "killed there" if came else "killed elsewhere, the moment did not come"
-
-    def _killed_at_any_time(self) -> str:
-        at = self._began + self._life.chance * (self._world.usual_seconds + AFTER_FIRST_BATCH)
-        self._wait(lambda: time.monotonic() >= at, DEADLINE)
-        self._job.kill()
-        return "killed in or between micro-batches" if self._job.batches() else "killed before the first micro-batch"
-
-    # Asked to stop
-
-    def _stopped_by_signal(self) -> str:
-        self._batches(1 + int(3 * self._life.chance))
-        return self._stopped(self._job.terminate)
-
-    def _stopped_by_marker(self) -> str:
-        self._batches(1 + int(3 * self._life.chance))
-        return self._stopped(self._world.ask_to_stop)
-
-    def _stopped(self, ask: Callable[[], None]) -> str:
-        ask()
-        try:
-            self._wait(lambda: False, DEADLINE)
-        except _Ended:
-            if self._job.process.returncode == 0:
-                return "stopped, exit code 0"
-            raise
-        raise Finding(f"asked to stop, it ran on for {DEADLINE:.0f} s")
-
-    # Parts of it killed
-
-    def _workers_killed(self) -> str:
-        self._batches(1)
-        of = [self._job.process.pid]
-        return self._some_killed(lambda: [pid for pid in _families(of) if _is_worker(pid)])
-
-    def _executors_killed(self) -> str:
-        self._batches(1)
-        cluster = self._world.cluster
-        assert cluster is not None
-        return self._some_killed(cluster.executors)
-
-    def _some_killed(self, victims: Callable[[], list[int]]) -> str:
-        for _ in range(3):
-            self._pause(self._rng.uniform(0, 1.5))
-            if found := victims():
-                _kill(self._rng.choice(found))
-        self._batches(len(self._job.batches()) + 2)
-        return f"went on; {self._stopped(self._job.terminate)}"
-
-    # A full disk, a wrong clock
-
-    def _disk_full(self) -> str:
-        self._batches(1)
-        self._world.disk.fill()
-        self._pause(6.0)
-        self._world.disk.free()
-        self._batches(len(self._job.batches()) + 1)
-        return f"went on; {self._stopped(self._job.terminate)}"
-
-    def _clock_forward_and_back(self) -> str:
-        self._batches(1)
-        self._world.clock.set(HOUR)
-        self._batches(len(self._job.batches()) + 2)
-        self._world.clock.set(0)
-        went_on = self._wait_for_batches(len(self._job.batches()) + 2, 60)
-        stopped = self._stopped(self._job.terminate)
-        return f"went on; {stopped}" if went_on else f"waited from the jump back on; {stopped}"
-
-    def _clock_back(self) -> str:
-        try:
-            self._batches(1)
-        except _Ended:
-            if self._job.process.returncode == 3 and "stepped back" in self._job.output():
-                return "refused, exit code 3"
-            raise
-        raise Finding("a clock three hours back was not refused")
-
-    # Waiting
-
-    def _ended_by_itself(self) -> str:
-        code, life = self._job.process.returncode, self._life
-        shaken = life.kinesis_faults or life.s3_faults or "killed" in life.end or life.end == "disk full"
-        if code == GAVE_UP and shaken:
-            return "gave up, exit code 1"
-        raise Finding(f"it ended by itself with {code}")
-
-    def _batches(self, count: int) -> None:
-        if not self._wait_for_batches(count, DEADLINE):
-            raise Finding(f"no {count} micro-batches within {DEADLINE:.0f} s")
-
-    def _wait_for_batches(self, count: int, seconds: float) -> bool:
-        return self._wait(lambda: len(self._job.batches()) >= count, seconds)
-
-    def _pause(self, seconds: float) -> None:
-        self._wait(lambda: False, seconds)
-
-    def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Whether it came true in time. Raises _Ended where the job ends before."""
-        deadline = time.monotonic() + seconds
-        first = bool(self._job.batches())
-        while not condition():
-            if self._job.process.poll() is not None:
-                raise _Ended
-            if time.monotonic() > deadline:
-                return False
-            if not first and self._job.batches():
-                first = True
-                self._world.usual_seconds = time.monotonic() - self._began
-            time.sleep(0.05)
-        return True
+            ended = _end(world, life, watch, rng)
+        except Ended:
+            ended = _ended_by_itself(life, job.process.returncode)
+        finally:
+            moved.cancel()
+            world.proxy.ambush = None
+            world.clock.set(0)
+            world.disk.free()
+    world.usual_seconds = watch.seconds_to_first_batch or world.usual_seconds
+    return Outcome(ended, job.process.returncode, len(job.batches()), time.monotonic() - watch.began, job.log.name)
 
 
-def _families(pids: list[int]) -> list[int]:
-    return [member for pid in pids for member in family(pid)]
+def _end(world: World, life: Life, watch: Watch, rng: random.Random) -> str:
+    if life.moment:
+        return _killed_at_its_moment(world, life, watch)
+    job = watch.job
+    ends: dict[str, Callable[[], str]] = {
+        "at any time": lambda: _killed_at_any_time(world, life, watch),
+        "SIGTERM": lambda: _stopped(life, watch, job.terminate),
+        "stop marker": lambda: _stopped(life, watch, world.ask_to_stop),
+        "Python workers killed": lambda: _some_killed(watch, watch.workers, rng),
+        "executors killed": lambda: _some_killed(watch, world.executors, rng),
+        "disk full": lambda: _disk_full(world, watch),
+        "clock an hour forward and back": lambda: _clock_forward_and_back(world, watch),
+        "clock three hours back": lambda: _clock_back(watch),
+    }
+    return ends[life.end]()
 
 
-def _is_worker(pid: int) -> bool:
+def _killed_at_its_moment(world: World, life: Life, watch: Watch) -> str:
+    moment = life.moment
+    assert moment is not None
+    delay = moment.delay * life.chance
+    ambush = Ambush(watch.job.strike, moment.request, life.nth, served=moment.served, delay=delay)
+    world.proxy.ambush = ambush
     try:
-        line = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return any(name in line for name in WORKERS)
+        came = watch.wait(ambush.struck.is_set)
+    except Ended:
+        if not ambush.struck.wait(1):
+            raise
+        came = True
+    watch.job.kill()
+    return "killed there" if came else "killed elsewhere, the moment did not come"
 
 
-def _kill(pid: int) -> None:
+def _killed_at_any_time(world: World, life: Life, watch: Watch) -> str:
+    watch.pause(life.chance * (world.usual_seconds + AFTER_FIRST_BATCH))
+    watch.job.kill()
+    return "killed in or between micro-batches" if watch.job.batches() else "killed before the first micro-batch's end"
+
+
+def _stopped(life: Life, watch: Watch, ask: Callable[[], None]) -> str:
+    watch.must_go_on(1 + int(3 * life.chance))
+    return watch.must_stop(ask)
+
+
+def _some_killed(watch: Watch, victims: Callable[[], list[int]], rng: random.Random) -> str:
+    watch.must_go_on(1)
+    for _ in range(3):
+        watch.pause(rng.uniform(0, 1.5))
+        if found := victims():
+            kill(rng.choice(found))
+    watch.must_go_on(2)
+    return f"went on; {watch.must_stop(watch.job.terminate)}"
+
+
+def _disk_full(world: World, watch: Watch) -> str:
+    watch.must_go_on(1)
+    world.disk.fill()
+    watch.pause(FULL)
+    world.disk.free()
+    watch.must_go_on(1)
+    return f"went on; {watch.must_stop(watch.job.terminate)}"
+
+
+def _clock_forward_and_back(world: World, watch: Watch) -> str:
+    watch.must_go_on(1)
+    world.clock.set(HOUR)
+    watch.must_go_on(2)
+    world.clock.set(0)
+    # One may be under way. Spark's trigger waits by the wall clock, so there may be no other for an hour.
+    went_on = watch.goes_on(2, seconds=60)
+    stopped = watch.must_stop(watch.job.terminate)
+    return f"went on; {stopped}" if went_on else f"waited from the jump back on; {stopped}"
+
+
+def _clock_back(watch: Watch) -> str:
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+        watch.must_go_on(1)
+    except Ended:
+        if watch.job.process.returncode == 3 and "stepped back" in watch.job.output():
+            return "refused, exit code 3"
+        raise
+    raise Finding("a clock three hours back was not refused")
+
+
+def _ended_by_itself(life: Life, code: int) -> str:
+    shaken = life.kinesis_faults or life.s3_faults or "killed" in life.end or life.end == "disk full"
+    if code == GAVE_UP and shaken:
+        return "gave up, exit code 1"
+    raise Finding(f"it ended by itself with {code}")

@@ -10,58 +10,22 @@ import contextlib
 import http.client
 import http.server
 import random
-import re
 import socket
 import struct
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
+from .ambush import ANSWERED, BUSY, CUT, UNANSWERED, Ambush, Weather
+
 BLOCK = 64 * 1024
-UNANSWERED, ANSWERED, BUSY, CUT = "reset", "reset after the request was served", "503", "cut answer"
-KINDS = (UNANSWERED, ANSWERED, BUSY, CUT)
 SLOW_DOWN = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
     b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 )
 BETWEEN_HOPS = {"host", "connection", "expect", "transfer-encoding", "keep-alive"}
-
-
-class Ambush:
-    """Strikes at the n-th request that fits: before it reaches the store, after, or some time after."""
-
-    def __init__(
-        self, strike: Callable[[], None], request: str, nth: int = 1, *, served: bool = False, delay: float = 0.0
-    ) -> None:
-        """`request` is a pattern for "METHOD /bucket/key"; `delay` in seconds, the request is answered then."""
-        self.struck = threading.Event()
-        self.served, self.delay = served, delay
-        self._strike, self._pattern, self._left = strike, re.compile(request), nth
-        self._lock = threading.Lock()
-
-    def is_sprung_by(self, request: str) -> bool:
-        if not self._pattern.search(request):
-            return False
-        with self._lock:
-            self._left -= 1
-            return self._left == 0
-
-    def strike(self) -> None:
-        time.sleep(self.delay)
-        self._strike()
-        self.struck.set()
-
-
-@dataclass(frozen=True)
-class Weather:
-    """Which share of the requests fails, in ways drawn from `kinds`."""
-
-    rate: float = 0.0
-    kinds: tuple[str, ...] = KINDS
 
 
 class S3Proxy(http.server.ThreadingHTTPServer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from embedded_aws import REGION, EmbeddedAws
 from kinesis_server import KinesisServer
 from lake import ROOT, Job
 
+from .ambush import Weather
 from .clock import JumpingClock
 from .cluster import SmallCluster
 from .disk import SmallDisk
 from .moments import BUCKET, TABLES
 from .producers import STREAM, Book, Producers
-from .proxy import S3Proxy, Weather
+from .proxy import S3Proxy
 from .truth import LakeTables, differences
 
 PATHS = {table: f"s3a://{BUCKET}/lake/{table}" for table in TABLES}
@@ -62,6 +64,13 @@ class World:
 
     def submit(self, *arguments: str, to_its_end: bool = False) -> Job:
         """The job by spark-submit, through scripts/run; it runs until asked to stop unless told otherwise."""
+        return self._run("run", arguments, self._java_options(to_its_end))
+
+    def audit(self) -> Job:
+        """The audit job, over all that was ever put."""
+        return self._run("audit", ("--from", "trim_horizon"), JAVA_OPTIONS)
+
+    def _run(self, script: str, arguments: Sequence[str], java_options: str) -> Job:
         config = self.folder / "job.toml"
         spark = SPARK | (self.cluster.settings() if self.cluster else {})
         spark |= {
@@ -71,8 +80,8 @@ class World:
         }
         config.write_text("[spark]\n" + "".join(f'{key} = "{value}"\n' for key, value in spark.items()))
         options = [word for key, value in self._settings().items() for word in ("--set", f"{key}={value}")]
-        command = [str(ROOT / "scripts" / "run"), "--config", str(config), *options, *arguments]
-        return Job(command, self.folder, self.environment() | {"SPARK_SUBMIT_OPTS": self._java_options(to_its_end)})
+        command = [str(ROOT / "scripts" / script), "--config", str(config), *options, *arguments]
+        return Job(command, self.folder, self.environment() | {"SPARK_SUBMIT_OPTS": java_options})
 
     def environment(self) -> dict[str, str]:
         """Of the job and all its processes: this AWS and no other, the small disk, the clock that jumps."""
@@ -89,6 +98,10 @@ class World:
 
     def ask_to_stop(self) -> None:
         self.s3.put_object(Bucket=BUCKET, Key="checkpoint/stop", Body=b"")
+
+    def executors(self) -> list[int]:
+        """The processes in which tasks run, on a cluster."""
+        return self.cluster.executors() if self.cluster else []
 
     def sweep(self) -> None:
         """Removes what killed jobs leave in temporary folders, as the next boot would; copies of segments stay."""
