@@ -86,7 +86,7 @@ def _run_audit(config: Config, asked: Asked, report_path: str | None, repair: bo
 def _repair(spark: SparkSession, config: Config, asked: Asked) -> dict[str, int]:
     """What it has done. The job is stopped meanwhile: a table has one writer."""
     with Audit(spark, config, asked) as audit:
-        return dataclasses.asdict(audit.repair(audit.find()))
+        return dataclasses.asdict(audit.repair())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The main job: reads events from Kinesis and writes them to the lake, until asked to stop.
 
-    spark-submit stream_events.py --config FILE [--set section.key=value ...] [--until-caught-up] [--report FILE]
+    spark-submit stream_events.py --config FILE [--set section.key=value ...] [--until-caught-up] [--recover]
+                                  [--report FILE]
 
 Exit codes: 0 done, 2 wrong configuration, 3 data would be lost, 4 the accounting failed, 1 anything else.
 """
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
     given = _parse_arguments(arguments)
     try:
         config = read_config(configuration_text(given.config), given.set)
-        return _run_job(config, given.until_caught_up, given.report)
+        return _run_job(config, given)
     except EventLakeError as error:
         log.error("failed exit_code=%d %s", error.exit_code, error)
         return error.exit_code
@@ -44,13 +45,14 @@ def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--config", required=True, metavar="FILE", help="TOML file, on any Hadoop path")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="goes before the file")
     parser.add_argument("--until-caught-up", action="store_true", help="end when all that had arrived is stored")
+    parser.add_argument("--recover", action="store_true", help="make a new checkpoint from the tables first")
     parser.add_argument("--report", metavar="FILE", help="write the run's totals as JSON, on any Hadoop path")
     # Glue adds arguments of its own (--JOB_NAME and others).
     given, _ = parser.parse_known_args(arguments)
     return given
 
 
-def _run_job(config: Config, until_caught_up: bool, report: str | None) -> int:
+def _run_job(config: Config, given: argparse.Namespace) -> int:
     began = time.monotonic()
     spark = create_session(config)
     storage = Storage.of_session(spark)
@@ -59,10 +61,10 @@ def _run_job(config: Config, until_caught_up: bool, report: str | None) -> int:
     _tell_pid()
     log.info("started spark=%s source=%s lake=%s", spark.version, config.source.kind, config.lake.path)
     try:
-        totals = run(spark, config, stop, until_caught_up)
+        totals = run(spark, config, stop, given.until_caught_up, given.recover)
         seconds = round(time.monotonic() - began, 1)
-        if report:
-            storage.write_text(report, _report(totals, seconds))
+        if given.report:
+            storage.write_text(given.report, _report(totals, seconds))
         log.info("finished %s seconds=%s", totals, seconds)
         print(totals, flush=True)
         return 0

@@ -24,6 +24,7 @@ from event_lake.storage import Storage
 from kinesis_server import KinesisServer
 
 ROOT = Path(__file__).resolve().parent.parent
+ENGINE_VARIABLE = "EVENT_LAKE_TEST_ENGINE"  # set by conftest.py: the engine of tests that do not choose one
 ACCOUNTING = re.compile(
     r"received=(\d+) stored=(\d+) duplicates=(\d+) quarantined=(\d+) late_dropped=(\d+) batch=(\d+)"
 )
@@ -51,15 +52,18 @@ class LakeHouse:
             "lake.quarantine_path": self.quarantine_path.as_uri(),
             "checkpoint.path": self.checkpoint_path.as_uri(),
             "trigger.interval": "1 second",
+            "dedup.engine": os.environ.get(ENGINE_VARIABLE, "index"),
+            "lease.time": "1 second",
         }
 
     def config(self, **overrides: str) -> Config:
         return read_config("", self._overrides(overrides))
 
-    def run(self, spark: SparkSession, **overrides: str) -> Counts:
+    def run(self, spark: SparkSession, recover: bool = False, **overrides: str) -> Counts:
         """The job in this process, until caught up; keyword arguments are settings, `lake_format="json"`."""
         config = self.config(**overrides)
-        return run(spark, config, StopRequest(Storage.of_session(spark), config.checkpoint.path), until_caught_up=True)
+        stop = StopRequest(Storage.of_session(spark), config.checkpoint.path)
+        return run(spark, config, stop, until_caught_up=True, recover=recover)
 
     def submit(self, *arguments: str, **overrides: str) -> Job:
         """The job by spark-submit, through scripts/run."""
@@ -121,16 +125,15 @@ class Job:
         self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """kill -9 of everything that belongs to the job, and its end."""
-        self.strike()
+        """kill -9 of everything that belongs to the job: spark-submit, its Python, its workers."""
+        self.send(signal.SIGKILL)
         self.process.wait(30)
 
-    def strike(self) -> None:
-        """kill -9 of everything that belongs to the job: spark-submit, its Python, its workers. From any thread."""
-        members = family(self.process.pid) if self.process.poll() is None else []
-        for pid in members:
+    def send(self, number: signal.Signals) -> None:
+        """A signal to everything that belongs to the job."""
+        for pid in family(self.process.pid) if self.process.poll() is None else []:
             try:
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
             except ProcessLookupError:
                 continue
 

@@ -21,6 +21,8 @@ from event_lake.checkpoint import CheckpointLog
 from event_lake.deduplicate import engine_for
 from event_lake.deduplicate.operator import deduplicate
 from event_lake.errors import AccountingError, DataLossError
+from event_lake.event_types import EventTypes
+from event_lake.lease import lease_of
 from event_lake.metrics import Counts
 from event_lake.parse import parse
 from event_lake.sink import EventSink
@@ -94,6 +96,7 @@ def test_a_copy_is_dropped_in_the_same_batch_in_another_shard_in_a_later_batch_a
     assert house.uuids() == ["u-0", "u-1", "u-2", "u-3"]
 
 
+@pytest.mark.index_only("a list of duplicates")
 def test_every_duplicate_is_listed_with_its_first_copy(spark: SparkSession, house: LakeHouse) -> None:
     first, second = (shard["ShardId"] for shard in house.server.shards("events"))
     arrived = time.time() - 600
@@ -116,6 +119,7 @@ def test_every_duplicate_is_listed_with_its_first_copy(spark: SparkSession, hous
     assert [row["shard_id"] for row in found] == [second, first]
 
 
+@pytest.mark.index_only("a list of duplicates")
 def test_payloads_of_duplicates_are_kept_only_where_that_is_asked_for(spark: SparkSession, house: LakeHouse) -> None:
     for _ in range(2):
         house.server.put("events", event(0))
@@ -238,6 +242,21 @@ def test_a_checkpoint_older_than_the_table_is_refused_and_nothing_is_written(
     assert house.uuids() == ["u-1", "u-2"]
 
 
+def test_a_second_driver_waits_and_leaves_the_stop_marker_to_the_one_that_runs(
+    spark: SparkSession, house: LakeHouse
+) -> None:
+    config = house.config()
+    lease = lease_of(Storage.of_session(spark), config)
+    assert lease.acquire(lambda: False)
+    house.checkpoint_path.mkdir()
+    (house.checkpoint_path / "stop").touch()
+    house.server.put("events", event(1))
+    with lease:
+        assert house.run(spark) == Counts()
+    assert (house.checkpoint_path / "stop").exists()
+    assert house.events() == []
+
+
 def test_a_clock_that_stepped_back_beyond_the_margin_is_refused_at_start(spark: SparkSession, house: LakeHouse) -> None:
     house.server.put("events", event(1))
     house.run(spark)
@@ -283,7 +302,9 @@ def test_a_batch_that_does_not_add_up_commits_nothing(
     checkpoint = CheckpointLog(storage, config.checkpoint.path)
     sink = EventSink(spark, storage, config.lake)
     sink.create()
-    writer = BatchWriter(spark, checkpoint, engine_for(spark, storage, checkpoint, config), sink)
+    types = EventTypes(storage, checkpoint, config.lake.new_types_per_day)
+    types.open(sink.event_types)
+    writer = BatchWriter(spark, checkpoint, engine_for(spark, storage, checkpoint, config), types, sink)
     query = (
         stage(parse(raw_records(spark, config)))
         .writeStream.foreachBatch(writer)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,6 +135,30 @@ def test_an_older_checkpoint_ends_with_exit_code_3_and_says_what_to_do(house: La
         assert job.wait() == 3, job.output()
     assert "the checkpoint is older than the table" in job.output()
     assert house.uuids() == uuids(range(20))
+
+
+def test_a_driver_that_stood_still_is_followed_by_another_and_commits_nothing_when_it_goes_on(house: LakeHouse) -> None:
+    put(house, range(40))
+    # Longer than this machine may keep a living driver's thread waiting.
+    with (
+        house.submit(lease_time="4 seconds") as stopped,
+        house.submit("--until-caught-up", lease_time="4 seconds") as next_one,
+    ):
+        stopped.until(lambda: len(house.uuids()) == 40, every=0.2)
+        next_one.until(lambda: "waiting for=lease" in next_one.output(), every=0.2)
+        stopped.send(signal.SIGSTOP)
+        put(house, range(20, 80))
+        assert next_one.wait() == 0, next_one.output()
+        assert house.uuids() == uuids(range(80))
+        put(house, range(80, 100))
+        stopped.send(signal.SIGCONT)
+        assert stopped.wait() == 1, stopped.output()
+    assert "does not hold the lease" in stopped.output()
+    assert "Traceback" not in stopped.output().partition("failed exit_code=1")[2]
+    with house.submit("--until-caught-up") as job:
+        assert job.wait() == 0, job.output()
+    assert house.uuids() == uuids(range(100))
+    assert sorted(row["event_uuid"] for row in house.duplicates()) == uuids(range(20, 40))
 
 
 def test_records_lost_to_retention_end_with_exit_code_3_and_name_the_shard(house: LakeHouse) -> None:

@@ -10,8 +10,12 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from event_lake.errors import DataLossError
+from event_lake.errors import ConfigError, DataLossError
+from event_lake.mark import BatchMark
 from event_lake.storage import Storage
+
+FORMAT = "v1"
+RECOVERED = "recovered.json"
 
 
 @dataclass(frozen=True)
@@ -35,19 +39,45 @@ class CheckpointLog:
         """Whether the checkpoint has something in this folder: `state` where a stateful query wrote it."""
         return bool(self._storage.entries(f"{self.path}/{folder}"))
 
+    def query_id(self) -> str | None:
+        """Spark's name for the query; None before its first start."""
+        path = f"{self.path}/metadata"
+        return str(json.loads(self._storage.read_text(path))["id"]) if self._storage.exists(path) else None
+
+    def recovered(self) -> BatchMark | None:
+        """The micro-batch that this checkpoint begins behind, where it was made from the tables of another one."""
+        path = f"{self.path}/{RECOVERED}"
+        return BatchMark.from_json(self._storage.read_text(path)) if self._storage.exists(path) else None
+
     def last_planned(self) -> PlannedBatch | None:
         batch_id = self._newest("offsets")
         return None if batch_id is None else self.planned(batch_id)
 
     def last_committed(self) -> PlannedBatch | None:
-        batch_id = self._newest("commits")
+        batch_id = self.newest_committed()
         return None if batch_id is None else self.planned(batch_id)
+
+    def newest_committed(self) -> int | None:
+        """The last micro-batch in Spark's commit log, which may be of one that the offset log has lost."""
+        return self._newest("commits")
 
     def planned(self, batch_id: int) -> PlannedBatch:
         """The entry of one micro-batch, which Spark has written before it runs the micro-batch."""
-        _, metadata, *offsets = self._storage.read_text(f"{self.path}/offsets/{batch_id}").splitlines()
-        document = json.loads(metadata)
-        return PlannedBatch(batch_id, document["batchTimestampMs"], document["batchWatermarkMs"], offsets[0])
+        path = f"{self.path}/offsets/{batch_id}"
+        if not self._storage.exists(path):
+            raise DataLossError(
+                f"{path} is missing: where micro-batch {batch_id} ended is not known any more. Nothing was read. "
+                "Restore the file, or recover from the tables into a new checkpoint (docs/operations.md)."
+            )
+        version, *lines = self._storage.read_text(path).splitlines()
+        if version != FORMAT or len(lines) < 2:
+            raise ConfigError(
+                f"{path} is not an offset log of format {FORMAT}, as Spark up to 4.1 writes it (it begins with "
+                f"{version[:20]!r}): the checkpoint is another Spark version's, or damaged. Nothing was read. Run the "
+                "version that wrote it, or recover from the tables into a new checkpoint path (docs/operations.md)."
+            )
+        metadata = json.loads(lines[0])
+        return PlannedBatch(batch_id, metadata["batchTimestampMs"], metadata["batchWatermarkMs"], lines[1])
 
     def _newest(self, log: str) -> int | None:
         names = [entry.name for entry in self._storage.entries(f"{self.path}/{log}")]

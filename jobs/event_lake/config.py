@@ -66,6 +66,7 @@ class Lake:
     gaps_path: str = ""
     format: str = "delta"
     target_file_size: Bytes = Bytes(128 * 1024 * 1024)
+    new_types_per_day: int = 1000
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,18 @@ class Trigger:
 
 
 @dataclass(frozen=True)
+class Lease:
+    time: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
 class Config:
     source: Source
     lake: Lake
     checkpoint: Checkpoint
     dedup: Dedup
     trigger: Trigger
+    lease: Lease = Lease()
     spark: Mapping[str, str] = field(default_factory=dict)  # Spark settings, keys without the leading "spark."
 
 
@@ -230,12 +237,15 @@ def _check(config: Config) -> None:
         "dedup.window": (config.dedup.window, timedelta(seconds=1)),
         # What the clock may step back without a record being dropped as late.
         "dedup.margin": (config.dedup.margin, timedelta(hours=2)),
+        "lease.time": (config.lease.time, timedelta(seconds=1)),
     }
     for key, (value, bound) in least.items():
         if value < bound:
             raise ConfigError(f"{key} is {value}; expected at least {bound}")
     if config.lake.target_file_size.count < 1024**2:
         raise ConfigError("lake.target_file_size is under 1 MB")
+    if config.lake.new_types_per_day < 0:
+        raise ConfigError(f"lake.new_types_per_day is {config.lake.new_types_per_day}; expected 0 (no bound) or more")
 
 
 def _check_source(source: Source) -> None:

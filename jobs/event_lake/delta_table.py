@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, StructType
 
-from event_lake.errors import DataLossError
-from event_lake.mark import BatchMark
+from event_lake.delta_log import DeltaLog
+from event_lake.mark import BatchMark, LastBatch, older_than_table
 
 # Whole records: as file statistics their prefixes would stand in the table's log. And what differs in every row: the
 # least and the greatest of a file tell nothing there.
 WITHOUT_STATISTICS = ("payload", "data", "detail", "event_uuid", "sequence_number", "sub_sequence_number")
 
 
+# From here on a transaction's number says that its identifier is out of use, and what its last micro-batch was.
+RETIRED = 2**62
+
+
 class DeltaTableWriter:
     """One Delta table. Idempotence rests on Delta's own transaction identifiers (txnAppId, txnVersion)."""
 
     def __init__(
-        self, spark: SparkSession, path: str, role: str, schema: StructType, partitions: Sequence[str]
+        self, spark: SparkSession, log: DeltaLog, role: str, schema: StructType, partitions: Sequence[str]
     ) -> None:
         self._spark = spark
-        self._path = path
+        self._path = log.path
+        self._log = log
         self._role = role
         self._schema = schema
         self._partitions = partitions
+
+    @property
+    def path(self) -> str:
+        return self._path
 
     def create(self) -> None:
         left_out = (*WITHOUT_STATISTICS, *self._partitions)
@@ -42,64 +50,81 @@ class DeltaTableWriter:
             .execute()
         )
 
+    def is_untouched(self) -> bool:
+        return self._log.is_untouched(f"event-lake-{self._role}-")
+
+    def last_batch(self, query_id: str) -> LastBatch | None:
+        number = self._log.last_version(self._app_id(query_id))
+        if number is None:
+            return None
+        batch_id, mark = self.last_number(query_id), self._last_mark(query_id)
+        known = mark.offset_hash if mark and mark.batch_id == batch_id else None
+        return LastBatch(batch_id, known, retired=number >= RETIRED)
+
+    def newest_mark(self) -> BatchMark | None:
+        return next(self._log.marks(), None)
+
     def is_written(self, mark: BatchMark) -> bool:
-        written = self._last_version(self._app_id(mark))
-        if written is None or written < mark.batch_id:
+        number = self._log.last_version(self._app_id(mark.query_id))
+        if number is None or number < mark.batch_id:
             return False
-        self._check_replay(written, mark)
+        if self.last_batch(mark.query_id) != LastBatch(mark.batch_id, mark.offset_hash):
+            raise older_than_table(self._path, mark)
         return True
 
-    def append(self, rows: DataFrame, mark: BatchMark) -> None:
+    def values(self, column: str) -> set[str]:
+        return self._log.partition_values(column)
+
+    def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
+        may_write()
         (
             rows.select(self._schema.fieldNames())
             .write.format("delta")
             .mode("append")
-            .option("txnAppId", self._app_id(mark))
+            .option("txnAppId", self._app_id(mark.query_id))
             .option("txnVersion", mark.batch_id)
             .option("userMetadata", mark.to_json())
             .save(self._path)
         )
 
-    def _app_id(self, mark: BatchMark) -> str:
+    # For recovery
+
+    def last_number(self, query_id: str) -> int:
+        """The number of the last micro-batch of a query, retired or not; -1 where there is none."""
+        number = self._log.last_version(self._app_id(query_id))
+        if number is None:
+            return -1
+        return number - RETIRED - 1 if number >= RETIRED else number
+
+    def marks(self) -> Iterator[BatchMark]:
+        """The marks of all queries, the newest first, as far back as the log is kept."""
+        return self._log.marks()
+
+    def retire(self, query_id: str) -> None:
+        """Lets Delta refuse whatever that query may yet commit here: the commit of a driver that stood still in it
+        fails, and one that begins later is left out."""
+        known = self.last_number(query_id)
+        self._retire(query_id, known)
+        mark = self._last_mark(query_id)
+        if mark is not None and mark.batch_id > known:  # committed between the two
+            self._retire(query_id, mark.batch_id)
+
+    def _retire(self, query_id: str, batch_id: int) -> None:
+        nothing = self._spark.createDataFrame([], self._schema)
+        writer = nothing.write.format("delta").mode("append").option("txnAppId", self._app_id(query_id))
+        writer.option("txnVersion", RETIRED + 1 + batch_id).save(self._path)
+
+    def take_back(self, mark: BatchMark) -> None:
+        """Deletes the rows of one micro-batch, in one transaction."""
+        stored_at = F.lit(mark.stored_at).cast("timestamp")
+        DeltaTable.forPath(self._spark, self._path).delete(F.col("stored_at") == stored_at)
+
+    def rows(self) -> DataFrame:
+        return self._spark.read.format("delta").load(self._path)
+
+    def _last_mark(self, query_id: str) -> BatchMark | None:
+        return next((mark for mark in self._log.marks() if mark.query_id == query_id), None)
+
+    def _app_id(self, query_id: str) -> str:
         # Never a fixed name: to Delta a fresh checkpoint's first batches would be old ones, and ignored in silence.
-        return f"event-lake-{self._role}-{mark.query_id}"
-
-    def _last_version(self, app_id: str) -> int | None:
-        """The last micro-batch of this query that is committed, by the table's newest snapshot.
-
-        The newest, not the one at hand: what another process has committed meanwhile Delta would leave out in silence.
-        """
-        jvm: Any = self._spark._jvm
-        none = jvm.scala.Option.empty()
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self._spark._jsparkSession, self._path)
-        found = log.update(False, none, none).transactions().get(app_id)
-        return int(found.get()) if found.isDefined() else None
-
-    def _check_replay(self, written: int, mark: BatchMark) -> None:
-        """Raises DataLossError unless the table holds this very micro-batch as its newest."""
-        stored = self._mark_of(mark.query_id, written) if written == mark.batch_id else None
-        if stored is None or stored["offset_hash"] != mark.offset_hash:
-            raise DataLossError(
-                f"the table {self._path} already holds micro-batch {written} of this query, but the checkpoint is "
-                f"about to write micro-batch {mark.batch_id} with other records: the checkpoint is older than the "
-                "table, as after restoring it from a copy. Delta would ignore the records without a word, so "
-                "nothing was written. Restore the newest checkpoint, or start with a new checkpoint path."
-            )
-
-    def _mark_of(self, query_id: str, batch_id: int) -> dict[str, Any] | None:
-        """The mark in the commit of this query's micro-batch; the newest commits are looked at first."""
-        history = DeltaTable.forPath(self._spark, self._path).history().where("userMetadata is not null")
-        for row in history.orderBy("version", ascending=False).select("userMetadata").toLocalIterator():
-            mark = _read_mark(row["userMetadata"])
-            if mark and mark.get("query_id") == query_id and mark.get("batch_id") == batch_id:
-                return mark
-        return None
-
-
-def _read_mark(text: str) -> dict[str, Any] | None:
-    """A mark of ours; None for what maintenance or other writers leave in a commit."""
-    try:
-        mark = json.loads(text)
-    except ValueError:
-        return None
-    return mark if isinstance(mark, dict) and "offset_hash" in mark else None
+        return f"event-lake-{self._role}-{query_id}"

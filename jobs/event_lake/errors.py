@@ -1,6 +1,7 @@
 """What can go wrong, by who must act; `exit_code` is what the job ends with.
 
 EventLakeError        1  something else; the message says what
+├── LeaseError        1  whoever starts the drivers: another one has taken the lake over, or nobody can tell
 ├── ConfigError       2  whoever wrote the configuration: the message names the key
 ├── DataLossError     3  whoever owns stream and checkpoint: records would be lost, nothing was skipped
 └── AccountingError   4  whoever maintains this project: a micro-batch does not add up, nothing of it was written
@@ -11,6 +12,10 @@ class EventLakeError(Exception):
     """Base of every error that the job raises on purpose."""
 
     exit_code = 1
+
+
+class LeaseError(EventLakeError):
+    """This driver may not write: another one has the lease, or it could not be renewed. Nothing more was committed."""
 
 
 class ConfigError(EventLakeError):

@@ -10,15 +10,14 @@ needs all or nothing takes Delta. All this stands in `_batches`, which Spark, Hi
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
-from event_lake.errors import DataLossError
-from event_lake.mark import BatchMark
+from event_lake.mark import BatchMark, LastBatch, older_than_table
 from event_lake.storage import Storage
 
 MOVING_THREADS = 16
@@ -40,39 +39,57 @@ class FileTableWriter:
         self._schema = schema
         self._partitions = partitions
 
+    @property
+    def path(self) -> str:
+        return self._path
+
     def create(self) -> None:
         """Nothing to do: a folder comes with its first file."""
 
-    def is_written(self, mark: BatchMark) -> bool:
-        batches = self._batches(mark)
-        newest = max(self._numbers(batches, "manifest"), default=-1)
-        if newest < mark.batch_id:
-            return False
-        manifest = json.loads(self._storage.read_text(f"{batches}/{newest}.manifest"))
-        if newest != mark.batch_id or manifest["mark"]["offset_hash"] != mark.offset_hash:
-            raise DataLossError(
-                f"the files in {self._path} already hold micro-batch {newest} of this query, but the checkpoint is "
-                f"about to write micro-batch {mark.batch_id} with other records: the checkpoint is older than the "
-                "files, as after restoring it from a copy. Nothing was written. Restore the newest checkpoint, or "
-                "start with a new checkpoint path."
-            )
-        return newest in self._numbers(batches, "done")
+    def is_untouched(self) -> bool:
+        names = [entry.name for entry in self._storage.entries(self._path)]
+        return "_batches" not in names and all(name.startswith(("_", ".")) for name in names)
 
-    def append(self, rows: DataFrame, mark: BatchMark) -> None:
-        batches, number = self._batches(mark), mark.batch_id
+    def last_batch(self, query_id: str) -> LastBatch | None:
+        batches = self._batches(query_id)
+        newest = max(self._numbers(batches, "manifest"), default=None)
+        if newest is None:
+            return None
+        manifest = json.loads(self._storage.read_text(f"{batches}/{newest}.manifest"))
+        return LastBatch(newest, manifest["mark"]["offset_hash"])
+
+    def newest_mark(self) -> BatchMark | None:
+        return None  # each query has a folder of manifests; nothing says which of two came last
+
+    def is_written(self, mark: BatchMark) -> bool:
+        last = self.last_batch(mark.query_id)
+        if last is None or last.batch_id < mark.batch_id:
+            return False
+        if last != LastBatch(mark.batch_id, mark.offset_hash):
+            raise older_than_table(self._path, mark)
+        return last.batch_id in self._numbers(self._batches(mark.query_id), "done")
+
+    def values(self, column: str) -> set[str]:
+        names = (entry.name.partition("=") for entry in self._storage.entries(self._path) if entry.is_folder)
+        return {value for name, _, value in names if name == column}
+
+    def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
+        batches, number = self._batches(mark.query_id), mark.batch_id
+        may_write()
         self._undo(batches, number)
         staging = f"{batches}/{number}.staging"
         writer = rows.select(self._schema.fieldNames()).write.format(self._format).mode("overwrite")
         writer.options(**OPTIONS[self._format]).partitionBy(*self._partitions).save(staging)
         moves = self._moves(staging, mark)
+        may_write()
         self._write_manifest(f"{batches}/{number}.manifest", mark, [new for _, new in moves])
         with ThreadPoolExecutor(MOVING_THREADS) as pool:
             list(pool.map(lambda move: self._storage.move(*move), moves))
         self._storage.write_text(f"{batches}/{number}.done", "")
         self._forget(batches, number)
 
-    def _batches(self, mark: BatchMark) -> str:
-        return f"{self._path}/_batches/{mark.query_id}"
+    def _batches(self, query_id: str) -> str:
+        return f"{self._path}/_batches/{query_id}"
 
     def _undo(self, batches: str, number: int) -> None:
         """Takes back what a try at this micro-batch has left that did not come to its end."""

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from event_lake.errors import DataLossError
 
 
 def source_offset(text: str) -> dict[str, Any]:
     """What an end offset says; nothing where the source's offset is no JSON object."""
     offset = json.loads(text)
     return offset if isinstance(offset, dict) else {}
+
+
+@dataclass(frozen=True)
+class LastBatch:
+    """How far a query has come in a table."""
+
+    batch_id: int  # -1: none
+    offset_hash: str | None  # None where the commit that said it is no longer kept
+    retired: bool = False  # another checkpoint has been made from the tables; this query may write no more
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,7 @@ class BatchMark:
     batch_id: int
     end_offset: str
     complete_through: str | None  # ISO 8601: everything that arrived before it is in; null where the source cannot tell
+    stored_at: str | None = None  # ISO 8601: the same of all its rows, and of no others
 
     @property
     def offset_hash(self) -> str:
@@ -41,3 +53,24 @@ class BatchMark:
 
     def to_json(self) -> str:
         return json.dumps({**asdict(self), "offset_hash": self.offset_hash}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> BatchMark | None:
+        """A mark of ours; None for what maintenance or other writers leave in a commit."""
+        try:
+            mark: Any = json.loads(text)
+        except ValueError:
+            return None
+        if not isinstance(mark, dict) or "offset_hash" not in mark:
+            return None
+        return cls(**{field.name: mark[field.name] for field in fields(cls) if field.name in mark})
+
+
+def older_than_table(path: str, mark: BatchMark) -> DataLossError:
+    """What to raise where a table holds a later micro-batch than the checkpoint is about to write, or another one."""
+    return DataLossError(
+        f"the table {path} already holds micro-batch {mark.batch_id} of this query with other records, or later ones, "
+        "or has been recovered into another checkpoint: the checkpoint is older than the table, as after restoring it "
+        "from a copy. Its records would be taken for written, so nothing was written. Restore the newest checkpoint, "
+        "or recover from the tables into a new one (docs/operations.md)."
+    )

@@ -10,11 +10,15 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 import kinesis_source
 from event_lake.batch import BatchWriter
+from event_lake.belonging import check_belonging
 from event_lake.checkpoint import CheckpointLog, refuse_backward_clock
 from event_lake.config import Config
 from event_lake.deduplicate import engine_for
+from event_lake.event_types import EventTypes
+from event_lake.lease import Lease, lease_of
 from event_lake.metrics import Counts
 from event_lake.parse import parse
+from event_lake.recovery import Recovery
 from event_lake.sink import EventSink
 from event_lake.source import kinesis_options, named_failure, raw_records
 from event_lake.stop import StopRequest
@@ -22,26 +26,51 @@ from event_lake.storage import Storage
 from event_lake.supervise import supervise
 
 
-def run(spark: SparkSession, config: Config, stop: StopRequest, until_caught_up: bool = False) -> Counts:
-    """Runs the query until it has caught up or is asked to stop; says what it counted. Raises the tree of `errors`."""
+def run(
+    spark: SparkSession, config: Config, stop: StopRequest, until_caught_up: bool = False, recover: bool = False
+) -> Counts:
+    """Runs the query until it has caught up or is asked to stop; says what it counted. Raises the tree of `errors`.
+
+    With `recover` a checkpoint that is new is made from the tables first.
+    """
+    lease = lease_of(Storage.of_session(spark), config)
+    if not lease.acquire(stop.made):
+        return Counts()  # a stop marker is for the driver that has the lease to remove
+    with lease:
+        if recover:
+            _recover(spark, config, lease)
+        totals = _run(spark, config, stop, lease, until_caught_up)
+        stop.honoured()
+    return totals
+
+
+def _recover(spark: SparkSession, config: Config, lease: Lease) -> None:
+    storage = Storage.of_session(spark)
+    Recovery(spark, storage, config, EventSink(spark, storage, config.lake)).run(lease.check)
+
+
+def _run(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease, until_caught_up: bool) -> Counts:
     storage = Storage.of_session(spark)
     checkpoint = CheckpointLog(storage, config.checkpoint.path)
     now = datetime.now(UTC)
     refuse_backward_clock(checkpoint.last_planned(), now, config.dedup.window, config.dedup.margin)
-    goal = _tip(spark, config) if until_caught_up and config.source.kind == "kinesis" else None
-
     sink = EventSink(spark, storage, config.lake)
-    sink.create()
+    check_belonging(checkpoint, sink, config.source)
     engine = engine_for(spark, storage, checkpoint, config)
     engine.open()
-    writer = BatchWriter(spark, checkpoint, engine, sink)
+    goal = _tip(spark, config) if until_caught_up and config.source.kind == "kinesis" else None
 
-    raw = raw_records(spark, config, goal)
+    sink.create()
+    types = EventTypes(storage, checkpoint, config.lake.new_types_per_day)
+    types.open(sink.event_types)
+    writer = BatchWriter(spark, checkpoint, engine, types, sink, may_write=lease.check)
+
+    recovered = checkpoint.recovered()
+    raw = raw_records(spark, config, goal, begin=recovered.end_offset if recovered else None)
     parsed = parse(raw, config.source.most_unpacked.count)
     query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
 
-    supervise(query, writer, stop, lambda: goal is not None and _covers(checkpoint, goal))
-    stop.honoured()
+    supervise(query, writer, stop, lease, lambda: goal is not None and _covers(checkpoint, goal))
     return writer.totals
 
 

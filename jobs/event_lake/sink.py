@@ -7,8 +7,8 @@ wholly stored, and carries the micro-batch's end offset, so that a table can be 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -19,9 +19,10 @@ from pyspark.sql.types import StructType
 
 from event_lake.config import Lake
 from event_lake.deduplicate.verdicts import DUPLICATE, GAP, QUARANTINED, STORED
+from event_lake.delta_log import DeltaLog
 from event_lake.delta_table import DeltaTableWriter
 from event_lake.file_table import FileTableWriter
-from event_lake.mark import BatchMark
+from event_lake.mark import BatchMark, LastBatch
 from event_lake.schema import (
     DUPLICATES,
     DUPLICATES_PARTITIONS,
@@ -38,8 +39,21 @@ from event_lake.storage import Storage
 class TableWriter(Protocol):
     """What a format must be able to do."""
 
+    @property
+    def path(self) -> str:
+        """Where the table is, in full."""
+
     def create(self) -> None:
         """Makes the table where there is none; called once, before the first micro-batch."""
+
+    def is_untouched(self) -> bool:
+        """Whether there is no table yet, or an empty one that no query has written to."""
+
+    def last_batch(self, query_id: str) -> LastBatch | None:
+        """The last micro-batch of a query that is in the table, or came half into it."""
+
+    def newest_mark(self) -> BatchMark | None:
+        """The last mark that any query has left, where the format can tell which one is the last."""
 
     def is_written(self, mark: BatchMark) -> bool:
         """Whether the table holds this micro-batch.
@@ -48,11 +62,17 @@ class TableWriter(Protocol):
         the table, and the rows would be taken for written.
         """
 
-    def append(self, rows: DataFrame, mark: BatchMark) -> None:
-        """Adds the rows of a micro-batch that is not written yet, all or none, and its mark with them."""
+    def values(self, column: str) -> set[str]:
+        """The values of a partition column, without reading rows."""
+
+    def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
+        """Adds the rows of a micro-batch that is not written yet, all or none, and its mark with them.
+
+        `may_write` is called right before the table is changed, and raises where this driver must not any more.
+        """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Volume:
     """Rows and bytes of a micro-batch bound for one partition of a table."""
 
@@ -87,10 +107,9 @@ class EventSink:
         def table(path: str, role: str, schema: StructType, partitions: Sequence[str]) -> TableWriter:
             path = storage.qualified(path)
             if lake.format == "delta":
-                return DeltaTableWriter(spark, path, role, schema, partitions)
+                return DeltaTableWriter(spark, DeltaLog(spark, storage, path), role, schema, partitions)
             return FileTableWriter(storage, path, lake.format, schema, partitions)
 
-        # In the order in which they are written.
         self._tables: dict[str, TableWriter] = {
             QUARANTINED: table(lake.quarantine_path, "quarantine", QUARANTINE, QUARANTINE_PARTITIONS),
             DUPLICATE: table(lake.duplicates_path, "duplicates", DUPLICATES, DUPLICATES_PARTITIONS),
@@ -98,23 +117,46 @@ class EventSink:
             STORED: table(lake.path, "events", EVENTS, EVENTS_PARTITIONS),
         }
 
+    @property
+    def tables(self) -> Mapping[str, TableWriter]:
+        """The tables by the verdict whose rows they hold, in the order in which they are written."""
+        return self._tables
+
     def create(self) -> None:
         """Makes the tables, but for that of gaps: it comes with the first one."""
         for verdict, table in self._tables.items():
             if verdict != GAP:
                 table.create()
 
-    def write(self, judged: DataFrame, parts: Sequence[Volume], mark: BatchMark, now: datetime) -> None:
-        """Stores a persisted micro-batch (schema.JUDGED_RECORD); `now` becomes its stored_at."""
+    def event_types(self) -> set[str]:
+        """All that the events table has."""
+        return self._tables[STORED].values("event_type")
+
+    def is_begun(self, mark: BatchMark) -> bool:
+        """Whether a table holds its part of this micro-batch. Raises DataLossError (see TableWriter.is_written)."""
+        return any(table.is_written(mark) for verdict, table in self._tables.items() if verdict != GAP)
+
+    def write(
+        self,
+        judged: DataFrame,
+        parts: Sequence[Volume],
+        mark: BatchMark,
+        now: datetime,
+        may_write: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Stores a persisted micro-batch (schema.JUDGED_RECORD); `now` becomes its stored_at. `may_write`: see
+        TableWriter.append."""
         own = {verdict: [part for part in parts if part.verdict == verdict] for verdict in self._tables}
         tables = {verdict: table for verdict, table in self._tables.items() if own[verdict] or verdict != GAP}
         if own[GAP]:
+            may_write()
             tables[GAP].create()
         # All are asked before any is written: a refusal must leave nothing behind. Events first, it leaves none out.
         written = {verdict: table.is_written(mark) for verdict, table in reversed(tables.items())}
         for verdict, table in tables.items():
             if not written[verdict] and (own[verdict] or verdict == STORED):
-                table.append(self._gathered(self._rows(judged, verdict), own[verdict], now), mark)
+                rows = self._gathered(self._rows(judged, verdict), own[verdict], now)
+                table.append(rows, replace(mark, stored_at=now.isoformat()), may_write)
 
     def _rows(self, judged: DataFrame, verdict: str) -> DataFrame:
         """The rows of one table, but for `stored_at`, and with `_kind`."""

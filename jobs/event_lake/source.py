@@ -25,11 +25,18 @@ MEANING: dict[str, type[EventLakeError]] = {
 RAISED = re.compile(rf"kinesis_source\.errors\.({'|'.join(MEANING)}): (.*)")
 
 
-def raw_records(spark: SparkSession, config: Config, goal: kinesis_source.StreamOffset | None = None) -> DataFrame:
-    """A streaming DataFrame of raw records (schema.RAW_RECORD); with a goal it ends there and then stays idle."""
+def raw_records(
+    spark: SparkSession, config: Config, goal: kinesis_source.StreamOffset | None = None, begin: str | None = None
+) -> DataFrame:
+    """A streaming DataFrame of raw records (schema.RAW_RECORD); with a goal it ends there and then stays idle.
+
+    A first start begins at the offset `begin` (another query's end, as JSON), if it is given.
+    """
     if config.source.kind == "files":
         return _from_files(spark, config.source)
     options = kinesis_options(config.source, spark.sparkContext.defaultParallelism)
+    if begin is not None:
+        options["startingPosition"] = begin
     if goal is not None:
         options["endingPosition"] = json.dumps(goal.to_json())
     spark.dataSource.register(kinesis_source.KinesisDataSource)

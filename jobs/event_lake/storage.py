@@ -70,6 +70,21 @@ class Storage:
         finally:
             stream.close()
 
+    def create_text(self, path: str, text: str) -> bool:
+        """Makes a new file; False where there is one. That of several at once only one succeeds is for the file system
+        to see to."""
+        try:
+            stream = self._file_system(path).create(self._path(path), False)
+        except Py4JJavaError as error:
+            if "AlreadyExists" in error.java_exception.getClass().getName():
+                return False
+            raise
+        try:
+            stream.write(text.encode("utf-8"))
+        finally:
+            stream.close()
+        return True
+
     def write_whole(self, path: str, text: str) -> None:
         """A new file that is there whole or not at all, whenever the driver is killed."""
         if path.startswith(("s3:", "s3a:")):

@@ -8,13 +8,16 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql.streaming.query import StreamingQuery
 
 from event_lake.batch import BatchWriter, Stopped
+from event_lake.lease import Lease
 from event_lake.source import named_failure
 from event_lake.stop import StopRequest
 
 LOOK_SECONDS = 0.2
 
 
-def supervise(query: StreamingQuery, writer: BatchWriter, stop: StopRequest, caught_up: Callable[[], bool]) -> None:
+def supervise(
+    query: StreamingQuery, writer: BatchWriter, stop: StopRequest, lease: Lease, caught_up: Callable[[], bool]
+) -> None:
     """Returns when the query has ended as wished: caught up, or asked to stop. Raises what else ended it.
 
     Asked to stop, the running micro-batch is finished first: Spark's own stop() would interrupt it.
@@ -22,16 +25,18 @@ def supervise(query: StreamingQuery, writer: BatchWriter, stop: StopRequest, cau
     try:
         looked_after: int | None = -1
         while not query.awaitTermination(LOOK_SECONDS):  # type: ignore[arg-type]
+            lease.check_known()
             writer.stopping = writer.stopping or stop.made()
             if looked_after != writer.finished and not writer.stopping and _is_settled(query, writer):
                 looked_after = writer.finished
                 writer.stopping = caught_up()
             if writer.stopping and _is_settled(query, writer):
-                query.stop()
                 return
     except StreamingQueryException as error:
         if not isinstance(writer.failure, Stopped):
             raise (writer.failure or named_failure(str(error))) from error
+    finally:
+        query.stop()
 
 
 def _is_settled(query: StreamingQuery, writer: BatchWriter) -> bool:

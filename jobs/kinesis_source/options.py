@@ -12,7 +12,8 @@ roleArn             none            role to assume, through STS, for reading; re
 roleSessionName     kinesis-exact   name of the assumed role's session
 externalId          none            what the role's trust policy asks for
 stsEndpointUrl      AWS             another endpoint of STS
-startingPosition    trim_horizon    ``trim_horizon``, ``latest`` or an ISO 8601 time; used by a query's first start only
+startingPosition    trim_horizon    ``trim_horizon``, ``latest``, an ISO 8601 time or a JSON offset (another query's
+                                    end, from Spark's offset log); used by a query's first start only
 endingPosition      none            a JSON offset as `kinesis_source.tip` gives it: read up to it, then stay idle
 failOnDataLoss      true            stop when records that were to be read are gone; false: a row says so (see `gap`)
 sliceSeconds        600             most arrival time, in seconds, that one micro-batch covers while catching up
@@ -72,7 +73,7 @@ class Options:
     stream: str
     region: str | None = None
     endpoint_url: str | None = None
-    starting_position: str = "trim_horizon"
+    starting_position: str | StreamOffset = "trim_horizon"
     ending_position: StreamOffset | None = None
     fail_on_data_loss: bool = True
     slice_seconds: float = 600.0
@@ -118,9 +119,6 @@ class Options:
             raise OptionError(f"kinesis-exact has no option {unknown[0]!r}; it has {', '.join(NAMES)}")
         if not texts.get("streamname"):
             raise OptionError("kinesis-exact needs the option streamName: the name or ARN of the stream")
-        start = texts.get("startingposition", "trim_horizon")
-        if start not in ("trim_horizon", "latest"):
-            parse_time(start)
         ending = texts.get("endingposition")
         return cls(
             stream=texts["streamname"],
@@ -130,7 +128,7 @@ class Options:
             role_session_name=texts.get("rolesessionname") or None,
             external_id=texts.get("externalid") or None,
             sts_endpoint_url=texts.get("stsendpointurl") or None,
-            starting_position=start,
+            starting_position=_start(texts),
             ending_position=None if ending is None else StreamOffset.from_json(json.loads(ending)),
             fail_on_data_loss=_flag(texts, "failOnDataLoss", True),
             slice_seconds=_number(texts, "sliceSeconds", 600.0, least=1.0),
@@ -145,6 +143,22 @@ class Options:
             bytes_per_second=_number(texts, "bytesPerSecond", 2.0 * 1024 * 1024, least=1024.0),
             task_memory=int(_number(texts, "taskMemoryMB", 64.0, least=1.0) * 1024 * 1024),
         )
+
+
+def _start(texts: Mapping[str, str]) -> str | StreamOffset:
+    text = texts.get("startingposition", "trim_horizon")
+    if text.lstrip().startswith("{"):
+        try:
+            offset = StreamOffset.from_json(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise OptionError(f"option startingPosition is no JSON offset: {error}") from error
+        name = texts["streamname"].rpartition("/")[2]
+        if offset.stream != name:
+            raise OptionError(f"option startingPosition is an offset of stream {offset.stream}, not of {name}")
+        return offset
+    if text not in ("trim_horizon", "latest"):
+        parse_time(text)
+    return text
 
 
 def _role(texts: Mapping[str, str]) -> str | None:

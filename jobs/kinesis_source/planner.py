@@ -56,16 +56,21 @@ class Planner:
 
     def start(self) -> StreamOffset:
         """The positions of a query's very first start."""
+        given = self._options.starting_position
+        if isinstance(given, StreamOffset):
+            # The stream is looked at, and compared with what is given, before the first micro-batch is planned.
+            self._begun = given.as_start()
+            return self._begun
         facts = self._watch.look()
         if not self._lineage.shards:
             raise StreamError(
                 "NoShards", f"stream {self._options.stream} has no shards yet; is it still being created?"
             )
         clear: dict[str, str] = {}
-        if self._options.starting_position == "trim_horizon":
+        if given == "trim_horizon":
             first = first_start.at_trim_horizon(self._lineage)
         else:
-            start = self._starting_time()
+            start = self._time_of(given)
             first = first_start.at_time(self._lineage, start, lambda shard: self._is_over(shard, start))
             if parse_time(start.value) > self._client.clock.now() - facts.retention_seconds:
                 clear = dict.fromkeys(first, start.value)
@@ -196,6 +201,7 @@ class Planner:
         if ends == dict(reached.shards) and not (allowed or fresh or self._clear.is_news(reached)):
             return reached
         self._begun = None
+        keeps_first = fresh or all(p.sequence is None for p in reached.shards.values())
         facts, goal = self._watch.facts, self._options.ending_position
         through = None
         if not begun and slice_end is not None:
@@ -204,7 +210,8 @@ class Planner:
             reached.stream,
             ends,
             max(filter(None, (reached.through, through)), key=parse_time, default=None),
-            first=reached.first if all(p.sequence is None for p in reached.shards.values()) else None,
+            first=reached.first if keeps_first else None,
+            first_clear=reached.first_clear if keeps_first else {},
             created=reached.created or (facts.created if facts else None),
             clear=self._clear.to_json(ends),
             lag={shard: seconds for shard, seconds in self.lag.items() if seconds},
@@ -217,9 +224,9 @@ class Planner:
 
     # The first start
 
-    def _starting_time(self) -> Position:
-        if self._options.starting_position != "latest":
-            return Position("time", self._options.starting_position)
+    def _time_of(self, start: str) -> Position:
+        if start != "latest":
+            return Position("time", start)
         return at_time(self._client.clock.now())
 
     def _is_over(self, shard: str, start: Position) -> bool:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -112,8 +112,9 @@ def parse_time(text: str) -> float:
 class StreamOffset:
     """Positions of all shards that a query knows of; what Spark's offset log holds after each micro-batch.
 
-    `first` is carried by the offsets up to the first record read: the positions where the query's first micro-batch
-    began, which Spark itself does not log. `created` is when the stream was made: another one of the same name has
+    `first` is carried by the offsets up to the first record read, and by the first offset of all: the positions where
+    the query's first micro-batch began, which Spark itself does not log; `first_clear` is what was `clear` there, where
+    that was another query's end. `created` is when the stream was made: another one of the same name has
     another. `gaps` are the losses found in planning, of this micro-batch only.
 
     The others change only together with a position, or a query would never be idle: `through`, the arrival time before
@@ -133,6 +134,7 @@ class StreamOffset:
     lag: Mapping[str, float] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
     kept_since: str | None = None
+    first_clear: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         document: dict[str, Any] = {"version": 1, "stream": self.stream, "shards": _texts(self.shards)}
@@ -143,6 +145,7 @@ class StreamOffset:
             "lag": dict(sorted(self.lag.items())) or None,
             "gaps": [gap.to_json() for gap in self.gaps] or None,
             "first": None if self.first is None else _texts(self.first),
+            "first_clear": dict(sorted(self.first_clear.items())) or None,
             "kept_since": self.kept_since,
         }
         return document | {name: value for name, value in optional.items() if value is not None}
@@ -166,10 +169,23 @@ class StreamOffset:
         moments = (self.clear.get(shard), self.through)
         return max((parse_time(moment) for moment in moments if moment), default=NEVER)
 
+    def as_start(self) -> StreamOffset:
+        """The same place as a first start: of a query that goes on where another one has ended."""
+        clear = {shard: self.clear_of(shard) for shard in self.shards}
+        known = {shard: format_time(moment) for shard, moment in clear.items() if moment > NEVER}
+        return replace(self, first=self.shards, first_clear=known, lag={}, gaps=(), kept_since=None)
+
+    def begun(self) -> StreamOffset:
+        """Where the query's first micro-batch began, of which this is the end."""
+        return StreamOffset(self.stream, self.first or {}, clear=self.first_clear)
+
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> StreamOffset:
         if document.get("version") != 1 or not isinstance(document.get("shards"), Mapping):
-            raise OptionError(f"this is not an offset that this version of kinesis-exact wrote: {json.dumps(document)}")
+            raise OptionError(
+                f"this is not an offset that this version of kinesis-exact reads: {json.dumps(document)}. Run the "
+                "version that wrote it, or start with a new checkpoint at a time"
+            )
         first = document.get("first")
         return cls(
             stream=str(document.get("stream")),
@@ -181,6 +197,7 @@ class StreamOffset:
             lag=dict(document.get("lag") or {}),
             gaps=tuple(Gap.from_json(gap) for gap in document.get("gaps") or ()),
             kept_since=document.get("kept_since"),
+            first_clear=dict(document.get("first_clear") or {}),
         )
 
 

@@ -153,7 +153,7 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow): 
             self._reached = reached
         if start == end:
             return []
-        begun = StreamOffset(reached.stream, reached.first or {}) if start == FIRST else StreamOffset.from_json(start)
+        begun = reached.begun() if start == FIRST else StreamOffset.from_json(start)
         gaps = [gap for gap in reached.gaps if gap not in begun.gaps]
         ranges = _ranges(begun.shards, reached.shards, gaps)
         if self._planner is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -75,7 +76,7 @@ def _killed_at_its_moment(world: World, life: Life, watch: Watch) -> str:
     moment = life.moment
     assert moment is not None
     delay = moment.delay * life.chance
-    ambush = Ambush(watch.job.strike, moment.request, life.nth, served=moment.served, delay=delay)
+    ambush = Ambush(lambda: watch.job.send(signal.SIGKILL), moment.request, life.nth, served=moment.served, delay=delay)
     world.proxy.ambush = ambush
     try:
         came = watch.wait(ambush.struck.is_set)

@@ -78,7 +78,7 @@ class World:
             "hadoop.fs.s3a.buffer.dir": f"{self.disk.path}/s3a",
             "local.dir": f"{self.disk.path}/spark",
         }
-        config.write_text("[spark]\n" + "".join(f'{key} = "{value}"\n' for key, value in spark.items()))
+        config.write_text("[spark]\n" + "".join(f'"{key}" = "{value}"\n' for key, value in spark.items()))
         options = [word for key, value in self._settings().items() for word in ("--set", f"{key}={value}")]
         command = [str(ROOT / "scripts" / script), "--config", str(config), *options, *arguments]
         return Job(command, self.folder, self.environment() | {"SPARK_SUBMIT_OPTS": java_options})
@@ -137,4 +137,5 @@ class World:
             "dedup.engine": self.engine,
             "dedup.buckets": "2",
             "trigger.interval": "500 ms",
+            "lease.time": "2 seconds",  # a killed driver holds the next one up for so long
         }

@@ -258,8 +258,18 @@ def test_a_checkpoint_that_has_lost_its_index_is_refused(stream: Callable[..., S
     lost.put(record("a", 1))
     lost.put(record("b", 2))
     lost.restart()
-    (lost.checkpoint / "seen" / "0.json").unlink()
-    with pytest.raises(DataLossError, match=r"seen/0.json is missing.*copies would be stored again"):
+    (lost.checkpoint / "seen" / "1.json").unlink()
+    with pytest.raises(DataLossError, match=r"seen/1.json is missing.*copies would be stored again"):
+        lost.running()
+
+
+def test_a_segment_that_is_gone_is_missed_at_start(stream: Callable[..., Stream]) -> None:
+    lost = stream(buckets=1)
+    lost.put(record("a", 1))
+    lost.restart()
+    (segment,) = (lost.checkpoint / "seen" / "segments").glob("*.arrow")
+    segment.unlink()
+    with pytest.raises(DataLossError, match=r"is gone, and with it the keys"):
         lost.running()
 
 

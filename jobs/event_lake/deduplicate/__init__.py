@@ -4,7 +4,8 @@ Two engines, chosen by `dedup.engine`:
 
 index     every duplicate is a row, with the arrival of its first copy; a micro-batch costs the same whatever the
           window; works inside the batch writer (`index` keeps it, in a `manifest` a micro-batch; `judged` is one
-          micro-batch; `recognise` runs in the workers, on a `segment` at a time from a `folder`)
+          micro-batch; `recognise` runs in the workers, on a `segment` at a time from a `folder`; `seed` makes it from a
+          table)
 spark     (`operator`) Spark's own dropDuplicatesWithinWatermark: duplicates are counted, and gone; works in the stream
 
 Bad records pass both untouched, each of them. Nothing is ever late.
@@ -39,6 +40,9 @@ class Judged(Protocol):
 
     def remember(self) -> None:
         """Makes the new keys known to the next micro-batch; called once the tables hold this one."""
+
+    def withdraw(self) -> None:
+        """Undoes what judging has left behind, as far as the engine can: the micro-batch will be judged anew."""
 
     def release(self) -> None:
         """Frees what was kept for the micro-batch; called whatever happened."""

@@ -7,7 +7,6 @@ and no name is used again, so a copy on this machine cannot be out of date.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import os
 import tempfile
@@ -15,10 +14,11 @@ import uuid
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from event_lake.errors import ConfigError, DataLossError
+from event_lake.s3_client import s3_client
 
 UNFINISHED = ".unfinished-"
 
@@ -43,9 +43,16 @@ class Folder:
     def write(self, name: str, content: Any) -> None:
         """Creates or replaces a file, all of it or nothing; `content` is bytes, or a buffer of them."""
         if self._in_s3:
-            _client(self).put_object(Bucket=urlsplit(self.url).netloc, Key=self._key(name), Body=bytes(content))
+            self._client.put_object(Bucket=urlsplit(self.url).netloc, Key=self._key(name), Body=bytes(content))
         else:
             _write_whole(self.place(name), content)
+
+    def delete(self, name: str) -> None:
+        """Nothing happens where there is no such file."""
+        if self._in_s3:
+            self._client.delete_object(Bucket=urlsplit(self.url).netloc, Key=self._key(name))
+        else:
+            self.place(name).unlink(missing_ok=True)
 
     def place(self, name: str) -> Path:
         """Where the file is on this machine, once it is there."""
@@ -56,7 +63,7 @@ class Folder:
         path = self.place(name)
         if not path.exists():
             if not self._in_s3:
-                raise self._lost(name)
+                raise self.lost(name)
             _write_whole(path, self._fetch(name))
         return path
 
@@ -68,18 +75,24 @@ class Folder:
                     copy.unlink(missing_ok=True)
 
     def _fetch(self, name: str) -> bytes:
-        client = _client(self)
+        client = self._client
         try:
             answer = client.get_object(Bucket=urlsplit(self.url).netloc, Key=self._key(name))
         except client.exceptions.NoSuchKey as error:
-            raise self._lost(name) from error
+            raise self.lost(name) from error
         return bytes(answer["Body"].read())
 
-    def _lost(self, name: str) -> DataLossError:
+    def lost(self, name: str) -> DataLossError:
+        """What to raise where a file that is needed is not there."""
         return DataLossError(
             f"{self.url}/{name} is gone, and with it the keys of events that are stored: copies of them would be "
-            "stored again. Nothing was written. Restore the file, or start with a new checkpoint path."
+            "stored again. Nothing was written. Restore the file, or recover from the tables into a new checkpoint "
+            "path (docs/operations.md)."
         )
+
+    @property
+    def _client(self) -> Any:
+        return s3_client(self.endpoint_url, self.region, self.path_style)
 
     @property
     def _in_s3(self) -> bool:
@@ -97,18 +110,6 @@ class Folder:
 
     def _key(self, name: str) -> str:
         return f"{unquote(urlsplit(self.url).path).strip('/')}/{name}"
-
-
-@functools.lru_cache(maxsize=4)
-def _client(folder: Folder) -> Any:
-    import boto3  # noqa: PLC0415 - a second of start-up that workers on plain file systems need not spend
-    from botocore.config import Config  # noqa: PLC0415
-
-    style: Literal["path", "auto"] = "path" if folder.path_style else "auto"
-    config = Config(retries={"mode": "standard", "max_attempts": 8}, s3={"addressing_style": style})
-    return boto3.client(
-        "s3", endpoint_url=folder.endpoint_url or None, region_name=folder.region or None, config=config
-    )
 
 
 def _write_whole(path: Path, content: Any) -> None:

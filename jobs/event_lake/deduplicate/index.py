@@ -14,8 +14,9 @@ latest arrival so far.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Sequence, Set
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
@@ -23,15 +24,17 @@ from pyspark.sql import DataFrame, SparkSession
 from event_lake.checkpoint import CheckpointLog
 from event_lake.config import Dedup
 from event_lake.deduplicate.folder import Folder
-from event_lake.deduplicate.judged import IndexJudged, micros
-from event_lake.deduplicate.manifest import Manifest, mergeable
+from event_lake.deduplicate.judged import IndexJudged, micros, micros_of
+from event_lake.deduplicate.manifest import SEEDED, Manifest, mergeable
 from event_lake.deduplicate.recognise import Merger, Recogniser, merge
+from event_lake.deduplicate.seed import seeded
 from event_lake.deduplicate.segment import Segment
 from event_lake.errors import ConfigError, DataLossError
 from event_lake.mark import BatchMark
 from event_lake.storage import Storage
 
 BLOCKS = 8  # a window's worth of keys is dropped in about so many pieces
+MOST_BLOCKS = 16  # of an index that is made at once, where the margin is much longer than the window
 MANIFESTS_KEPT = 10
 
 
@@ -60,9 +63,21 @@ class IndexEngine:
                 'state it cannot read. Set dedup.engine = "spark", or start with a new checkpoint path '
                 "(docs/operations.md)."
             )
-        if planned.batch_id:
-            self._read(planned.batch_id - 1)  # a replay needs it
-        self._sweep(planned.batch_id)
+        # What the next micro-batch needs: a new one, or the replay of one that is not committed.
+        before = planned.batch_id - (planned.batch_id != self._checkpoint.newest_committed())
+        needed = self._read(before).segments if before >= 0 or self._checkpoint.recovered() else ()
+        self._sweep(planned.batch_id, {segment.name for segment in needed})
+
+    def seed(self, stored: DataFrame, mark: BatchMark) -> None:
+        """Makes the index of a new checkpoint from stored events (columns: those of the events table); `mark` is that
+        of the last micro-batch among them, behind which the checkpoint begins."""
+        self._folder.check()
+        watermark = micros_of(mark.complete_through) if mark.complete_through else 0
+        recogniser = self._recogniser("seed", (), watermark=0, now=datetime.now(UTC))  # remembered by their arrival
+        recogniser = replace(recogniser, block=max(recogniser.block, self._keep // MOST_BLOCKS))
+        segments = seeded(stored, recogniser, watermark - self._keep - recogniser.block if watermark else 0)
+        manifest = Manifest(SEEDED, "", mark.offset_hash, watermark, segments)
+        self._storage.write_whole(f"{self._path}/{SEEDED}.json", manifest.to_json())
 
     def on_stream(self, parsed: DataFrame) -> DataFrame:
         return parsed
@@ -70,16 +85,19 @@ class IndexEngine:
     def judge(self, batch: DataFrame, mark: BatchMark, clock: datetime) -> IndexJudged:
         before = self._before(mark)
         live = tuple(s for s in before.segments if s.until + self._keep > before.watermark)
-        recogniser = Recogniser(
+        recogniser = self._recogniser(str(mark.batch_id), live, before.watermark, clock)
+        return IndexJudged(self._spark, batch, mark, recogniser, partial(self._remember, mark, recogniser))
+
+    def _recogniser(self, name: str, live: tuple[Segment, ...], watermark: int, now: datetime) -> Recogniser:
+        return Recogniser(
             folder=self._folder,
             segments=live,
             buckets=self._dedup.buckets,
-            attempt=f"{mark.batch_id}-{uuid.uuid4().hex[:8]}",
-            watermark=before.watermark,
-            now=int(clock.timestamp() * 1_000_000),
+            attempt=f"{name}-{uuid.uuid4().hex[:8]}",
+            watermark=watermark,
+            now=int(now.timestamp() * 1_000_000),
             block=max(micros(self._dedup.window) // BLOCKS, 1),
         )
-        return IndexJudged(self._spark, batch, mark, recogniser, partial(self._remember, mark, recogniser))
 
     def _remember(self, mark: BatchMark, before: Recogniser, new: Sequence[Segment], watermark: int) -> None:
         """Writes the manifest of a micro-batch that the tables hold; from now on its keys are known."""
@@ -95,7 +113,7 @@ class IndexEngine:
     def _before(self, mark: BatchMark) -> Manifest:
         """The manifest after the micro-batch before this one."""
         if mark.batch_id == 0:
-            return Manifest(-1, mark.query_id, "", 0, ())
+            return self._first(mark)
         last = self._last
         if last is None or last.batch_id != mark.batch_id - 1:
             last = self._read(mark.batch_id - 1)
@@ -107,6 +125,19 @@ class IndexEngine:
         self._last = last
         return last
 
+    def _first(self, mark: BatchMark) -> Manifest:
+        """What the first micro-batch looks in: nothing, or what the index was made from."""
+        recovered = self._checkpoint.recovered()
+        if recovered is None:
+            return Manifest(SEEDED, mark.query_id, "", 0, ())
+        self._last = self._read(SEEDED)
+        if self._last.offset_hash != recovered.offset_hash:
+            raise DataLossError(
+                f"{self._path}/{SEEDED}.json was made from another state of the events table than the checkpoint goes "
+                "on from. Nothing was written. Recover into another new checkpoint path."
+            )
+        return self._last
+
     def _read(self, batch_id: int) -> Manifest:
         path = f"{self._path}/{batch_id}.json"
         if not self._storage.exists(path):
@@ -115,7 +146,7 @@ class IndexEngine:
                 "copies would be stored again. Nothing was written. Restore the file, or start with a new checkpoint "
                 "path."
             )
-        return Manifest.from_json(self._storage.read_text(path))
+        return Manifest.from_json(self._storage.read_text(path), path)
 
     # Merging
 
@@ -139,20 +170,24 @@ class IndexEngine:
             if since <= batch_id:
                 self._storage.delete(f"{self._path}/segments/{name}")
         self._retired = [(since, name) for since, name in self._retired if since > batch_id]
-        if batch_id >= 0:
+        if batch_id >= SEEDED:
             self._storage.delete(f"{self._path}/{batch_id}.json")
 
-    def _sweep(self, planned: int) -> None:
-        """After a start: deletes what a micro-batch that failed, or an earlier run, has left behind."""
+    def _sweep(self, planned: int, needed: Set[str]) -> None:
+        """After a start: deletes what a micro-batch that failed, or an earlier run, has left behind. Raises
+        DataLossError where a segment that is needed is not there."""
         named: set[str] = set()
         for entry in self._storage.entries(self._path):
             number = entry.name.removesuffix(".json")
-            if not number.isdigit():
+            if not number.removeprefix("-").isdigit():
                 continue
             if int(number) < planned - MANIFESTS_KEPT:
                 self._storage.delete(entry.path)
             else:
                 named |= {segment.name for segment in self._read(int(number)).segments}
-        for entry in self._storage.entries(f"{self._path}/segments"):
-            if entry.name not in named:
-                self._storage.delete(entry.path)
+        files = self._storage.entries(f"{self._path}/segments")
+        for name in sorted(needed - {file.name for file in files}):
+            raise self._folder.lost(name)
+        for file in files:
+            if file.name not in named:
+                self._storage.delete(file.path)

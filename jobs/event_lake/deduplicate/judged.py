@@ -57,6 +57,10 @@ class IndexJudged:
     def remember(self) -> None:
         self._remember(self._new, max(self._recogniser.watermark, self._reached()))
 
+    def withdraw(self) -> None:
+        for segment in self._new:
+            self._recogniser.folder.delete(segment.name)
+
     def release(self) -> None:
         self._found.unpersist()
         self._batch.unpersist()
@@ -64,7 +68,7 @@ class IndexJudged:
     def _reached(self) -> int:
         """Unix microseconds: how far this micro-batch has come in arrival time."""
         if self._mark.complete_through is not None:
-            return micros(datetime.fromisoformat(self._mark.complete_through) - EPOCH)
+            return micros_of(self._mark.complete_through)
         if self._mark.is_of_shards:
             return 0  # the source will say so later
         latest = self._batch.agg(F.max(F.unix_micros("arrived_at"))).collect()[0][0]
@@ -101,6 +105,11 @@ def marked(batch: DataFrame, found: DataFrame | None, few: bool) -> DataFrame:
     rows = batch.join(F.broadcast(copies) if few else copies, reduce(Column.__and__, same_place), "left")
     is_copy = F.col("first_arrived_at").isNotNull()
     return with_verdict(rows, is_copy, F.col("first_arrived_at"), F.col("same_payload"))
+
+
+def micros_of(moment: str) -> int:
+    """ISO 8601 as Unix microseconds."""
+    return micros(datetime.fromisoformat(moment) - EPOCH)
 
 
 def micros(span: timedelta) -> int:

@@ -1,0 +1,145 @@
+"""Whether a checkpoint, the tables, the stream and the configuration belong together: looked at before every start.
+
+Each is fine alone. A fresh checkpoint on a table that has rows reads the stream anew; a table that was made anew under
+an old checkpoint lacks what the checkpoint says is stored; an older checkpoint reads again what is in the table. Spark
+and Delta notice none of these. What can be compared: the events table says of each query how far it has come (its
+commit is a micro-batch's last), and the checkpoint what it has planned and committed.
+
+Costs a few small files and one look at each table's newest snapshot.
+"""
+
+from __future__ import annotations
+
+from event_lake.checkpoint import CheckpointLog, PlannedBatch
+from event_lake.config import Source
+from event_lake.deduplicate.verdicts import STORED
+from event_lake.errors import ConfigError, DataLossError
+from event_lake.mark import BatchMark, LastBatch, source_offset
+from event_lake.sink import EventSink, TableWriter
+
+WAYS_ON = "docs/operations.md, "  # followed by a heading there
+
+
+def check_belonging(checkpoint: CheckpointLog, sink: EventSink, source: Source) -> None:
+    """Raises ConfigError where other things should be configured together, DataLossError where something is gone."""
+    planned, query_id = checkpoint.last_planned(), checkpoint.query_id()
+    if planned is None:
+        _check_new(checkpoint, sink)
+        return
+    if query_id is None:
+        raise _lost(checkpoint, "the file `metadata`, which names the query")
+    if planned.batch_id:
+        checkpoint.planned(planned.batch_id - 1)  # Spark begins there
+    committed = checkpoint.newest_committed()
+    if committed is not None and committed > planned.batch_id:
+        raise _lost(checkpoint, f"the offset log's entries behind micro-batch {planned.batch_id}")
+    check_source(checkpoint.path, planned.end_offset, source)
+    last = {verdict: table.last_batch(query_id) for verdict, table in sink.tables.items()}
+    for verdict, table in sink.tables.items():
+        _check_not_ahead(table, last[verdict], checkpoint, planned)
+    # What has been committed is in the events table; and before a micro-batch is planned the one before it is.
+    least = max(-1 if committed is None else committed, planned.batch_id - 1)
+    _check_events(checkpoint, sink.tables[STORED], last[STORED], least)
+
+
+def check_source(written_by: str, end_offset: str, source: Source) -> None:
+    """Raises ConfigError unless the offset is one of this source; that a stream of the same name was made again the
+    source itself finds out."""
+    offset = source_offset(end_offset)
+    if ("shards" in offset) != (source.kind == "kinesis"):
+        raise ConfigError(
+            f'source.kind is "{source.kind}", but {written_by} was written with another kind of source; its positions '
+            f"mean nothing there. Nothing was read. {_NEW_SOURCE}"
+        )
+    configured = source.stream.rpartition("/")[2]
+    if "shards" in offset and offset.get("stream") != configured:
+        raise ConfigError(
+            f'source.stream is "{configured}", but {written_by} was written for the stream "{offset.get("stream")}"; '
+            f"sequence numbers mean nothing in another one. Nothing was read. {_NEW_SOURCE}"
+        )
+
+
+_NEW_SOURCE = (
+    "Configure the former source, or give the new one a checkpoint path and tables of its own "
+    f"({WAYS_ON}“Another stream”)."
+)
+
+
+def _check_new(checkpoint: CheckpointLog, sink: EventSink) -> None:
+    if checkpoint.newest_committed() is not None:
+        raise _lost(checkpoint, "the offset log")
+    recovered = checkpoint.recovered()
+    if recovered is not None:
+        _check_continues(checkpoint, sink.tables[STORED], recovered)
+        return
+    for table in sink.tables.values():
+        if not table.is_untouched():
+            raise _fresh(checkpoint, table)
+
+
+def _check_not_ahead(
+    table: TableWriter, last: LastBatch | None, checkpoint: CheckpointLog, planned: PlannedBatch
+) -> None:
+    """Raises DataLossError where the table has a micro-batch that the checkpoint has not planned, or another one."""
+    if last is not None and last.retired:
+        raise DataLossError(
+            f"another checkpoint than {checkpoint.path} has been made from the table {table.path} (--recover), and "
+            "goes on where this one stood: with this one everything since would be stored again. Nothing was read. "
+            "Configure the other checkpoint path."
+        )
+    if last is None or last.batch_id < planned.batch_id - 1:
+        return
+    if last.batch_id <= planned.batch_id:
+        mark = BatchMark("", last.batch_id, checkpoint.planned(last.batch_id).end_offset, None)
+        if last.offset_hash in (None, mark.offset_hash):
+            return
+    raise DataLossError(
+        f"the table {table.path} holds micro-batch {last.batch_id} of this query, but the checkpoint {checkpoint.path} "
+        f"has planned up to {planned.batch_id}, or has planned other records for it: the checkpoint is older than the "
+        "table, as after restoring it from a copy. What it would read is stored already. Nothing was read. Restore the "
+        f"newest checkpoint, or recover from the tables into a new one ({WAYS_ON}“Recovering without a checkpoint”)."
+    )
+
+
+def _check_events(checkpoint: CheckpointLog, events: TableWriter, last: LastBatch | None, least: int) -> None:
+    if last is None and least < 0:
+        # The first micro-batch has not come to its end; what is in the table is what it was recovered from, if at all.
+        recovered = checkpoint.recovered()
+        if recovered is not None:
+            _check_continues(checkpoint, events, recovered)
+        elif not events.is_untouched():
+            raise _fresh(checkpoint, events)
+    elif last is None or last.batch_id < least:
+        has = "none of them" if last is None else f"only those up to {last.batch_id}"
+        raise DataLossError(
+            f"the checkpoint {checkpoint.path} says that micro-batches up to {least} are stored, but the table "
+            f"{events.path} has {has}: it was deleted, made anew or taken back to an earlier version. Going on would "
+            "leave them out for good. Nothing was read. Restore the table; or fill it again from the stream, as far as "
+            f"that reaches back ({WAYS_ON}“Reading the stream again”)."
+        )
+
+
+def _check_continues(checkpoint: CheckpointLog, events: TableWriter, recovered: BatchMark) -> None:
+    newest = events.newest_mark()
+    if newest is None or newest.offset_hash != recovered.offset_hash:
+        raise DataLossError(
+            f"the checkpoint {checkpoint.path} was made to go on behind micro-batch {recovered.batch_id} of query "
+            f"{recovered.query_id}, but the table {events.path} has been written since, or is another one. Nothing was "
+            "read. Recover into another new checkpoint path."
+        )
+
+
+def _fresh(checkpoint: CheckpointLog, table: TableWriter) -> ConfigError:
+    return ConfigError(
+        f"checkpoint.path ({checkpoint.path}) is new, but the table {table.path} holds what was stored before: the "
+        "stream would be read anew and its events stored again. Nothing was read. Configure the checkpoint that wrote "
+        "the table; where that is lost, or cannot be used, start once with --recover; or configure new tables "
+        f"({WAYS_ON}“Recovering without a checkpoint”)."
+    )
+
+
+def _lost(checkpoint: CheckpointLog, what: str) -> DataLossError:
+    return DataLossError(
+        f"the checkpoint {checkpoint.path} has lost {what}. Nothing was read. Restore it whole, or recover from the "
+        f"tables into a new checkpoint path ({WAYS_ON}“Recovering without a checkpoint”)."
+    )
