@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +104,12 @@ def rows(table: Path) -> list[dict[str, Any]]:
 class Job:
     """scripts/run as a process of its own; ends with the `with` block."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
+    def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str] = os.environ) -> None:
         self.log = folder / f"job-{time.monotonic_ns()}.log"
         with self.log.open("w") as output:
             # A job this short never earns back what Java's optimising compiler costs, which is half of its CPU time.
-            environment = {**os.environ, "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+            short = {"SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+            environment = {**short, **environment}
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
 
     def __enter__(self) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,9 +16,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
-from event_lake.deduplicate.operator import clamped_arrival, deduplicate, key
+from event_lake.checkpoint import CheckpointLog
+from event_lake.config import Dedup
+from event_lake.deduplicate.operator import OperatorEngine, clamped_arrival, deduplicate, key
+from event_lake.errors import ConfigError
 from event_lake.parse import parse
 from event_lake.schema import PARSED_RECORD, RAW_RECORD
+from event_lake.storage import Storage
 from records import Record, event_bytes, parsed_frame, raw_record, raw_records, raw_table, rows
 
 WINDOW = timedelta(hours=24)
@@ -221,3 +226,26 @@ def test_no_key_is_ever_null(spark: SparkSession) -> None:
         "g:1234567890",
         "b:shardId-000000000000:49590338271490256608559692538361571095921575989136588802:0",
     ]
+
+
+def test_killed_in_its_first_micro_batch_before_it_wrote_state_it_starts_again(
+    spark: SparkSession, storage: Storage, tmp_path: Path
+) -> None:
+    log = CheckpointLog(storage, tmp_path.as_uri())
+    engine = OperatorEngine(spark, log, Dedup(engine="spark"))
+
+    def plan(batch_id: int) -> None:
+        (tmp_path / "offsets").mkdir(exist_ok=True)
+        planned = json.dumps({"batchWatermarkMs": 0, "batchTimestampMs": 1_700_000_000_000})
+        (tmp_path / "offsets" / str(batch_id)).write_text(f"v1\n{planned}\n{{}}")
+
+    plan(0)
+    engine.open()
+    plan(1)  # the first one is done, and must have left state
+    with pytest.raises(ConfigError, match='was written with "index"'):
+        engine.open()
+    (tmp_path / "offsets" / "1").unlink()
+    (tmp_path / "seen").mkdir()
+    (tmp_path / "seen" / "segments").mkdir()  # the other engine was killed in its first micro-batch
+    with pytest.raises(ConfigError, match='was written with "index"'):
+        engine.open()

@@ -34,7 +34,9 @@ class OperatorEngine:
         self._dedup = dedup
 
     def open(self) -> None:
-        if self._checkpoint.last_planned() and not self._checkpoint.has("state"):
+        planned = self._checkpoint.last_planned()
+        # A job of this engine that was killed in its first micro-batch may have left no state; it begins there again.
+        if planned and (self._checkpoint.has("seen") or (planned.batch_id and not self._checkpoint.has("state"))):
             raise ConfigError(
                 f'dedup.engine is "spark", but the checkpoint {self._checkpoint.path} was written with "index"; the '
                 'keys that it remembers cannot be handed over. Set dedup.engine = "index", or start with a new '

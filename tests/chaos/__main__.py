@@ -1,0 +1,72 @@
+"""Kills the job again and again, by a plan that a seed fixes, and holds every record against what was put.
+
+Exit code 0: each record is in the tables exactly once, and the job did nothing that it must not; 1: else, with the seed
+and a folder that has the jobs' logs and everything in the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+if not __package__:
+    # Started by its folder, this folder itself is first on the path, and its files would pass for top-level modules.
+    tests = Path(__file__).resolve().parent.parent
+    sys.path[:1] = [str(tests), str(tests.parent / "jobs")]
+    __package__ = "chaos"
+
+from .campaign import Campaign, Limits, keep
+from .moments import ENGINES
+from .plan import lives
+from .watch import Finding
+from .world import World
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="chaos", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200, help="end after so many kill -9 (default %(default)s)")
+    parser.add_argument("--minutes", type=float, default=600, help="or after so many minutes (default %(default)s)")
+    parser.add_argument("--seed", type=int, help="repeats the plan of another run (default: a new one)")
+    parser.add_argument("--engine", choices=ENGINES, default="index", help="dedup.engine (default %(default)s)")
+    parser.add_argument("--cluster", action="store_true", help="on a small Spark cluster, with speculative tasks")
+    parser.add_argument("--check-every", type=int, default=25, help="kills between two checks (default %(default)s)")
+    parser.add_argument("--rate", type=int, default=30, help="records put a second (default %(default)s)")
+    parser.add_argument("--logs", type=Path, help="keep logs there (default: a temporary folder, kept on failure)")
+    options = parser.parse_args(arguments)
+    seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    folder = options.logs or Path(tempfile.mkdtemp(prefix=f"event-lake-chaos-{seed}-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    print(
+        f"chaos: --seed {seed} --engine {options.engine}{' --cluster' * options.cluster}; logs in {folder}", flush=True
+    )
+    return _run(options, seed, folder)
+
+
+def _run(options: argparse.Namespace, seed: int, folder: Path) -> int:
+    began = time.monotonic()
+    with World(folder, options.engine, seed, options.rate, options.cluster, learns=True) as world:
+        campaign = Campaign(world)
+        finding: Finding | None = None
+        try:
+            campaign.run(
+                lives(seed, options.engine, options.cluster),
+                Limits(options.kills, options.minutes, options.check_every),
+            )
+        except Finding as error:
+            finding = error
+            keep(world, folder / "s3")
+        print("\n" + "\n".join(campaign.tally.lines(world)))
+        print(f"- {(time.monotonic() - began) / 60:.0f} minutes, seed {seed}")
+    if finding:
+        print(f"\nchaos: FAILED: {finding}\n  seed {seed}; logs, and everything that was in the store: {folder}")
+        return 1
+    print("\nchaos: OK, nothing lost, nothing twice")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
