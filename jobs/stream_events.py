@@ -22,7 +22,7 @@ from event_lake.metrics import Counts
 from event_lake.pipeline import run
 from event_lake.session import create_session
 from event_lake.stop import StopRequest
-from event_lake.storage import Storage
+from event_lake.storage import Storage, configuration_text
 
 log = logging.getLogger("event_lake")
 
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     given = _parse_arguments(arguments)
     try:
-        config = read_config(_config_text(given.config), given.set)
+        config = read_config(configuration_text(given.config), given.set)
         return _run_job(config, given)
     except EventLakeError as error:
         log.error("failed exit_code=%d %s", error.exit_code, error)
@@ -50,14 +50,6 @@ def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     # Glue adds arguments of its own (--JOB_NAME and others).
     given, _ = parser.parse_known_args(arguments)
     return given
-
-
-def _config_text(path: str) -> str:
-    # A plain path is this machine's, as with spark-submit --files, although a cluster's default file system is HDFS.
-    if os.path.isfile(path):
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    return Storage.of_driver().read_text(path)
 
 
 def _run_job(config: Config, given: argparse.Namespace) -> int:

@@ -13,9 +13,10 @@ from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from pyspark.sql import SparkSession
 
-from event_lake.config import Checkpoint, Config, Dedup, Lake, Source, Trigger
+from event_lake.config import ENGINES, Checkpoint, Config, Dedup, Lake, Source, Trigger
 from event_lake.session import create_session
 from event_lake.storage import Storage
+from lake import ENGINE_VARIABLE
 
 JARS = Path(__file__).resolve().parent.parent / ".cache" / "jars"
 
@@ -35,6 +36,23 @@ settings.load_profile("repeatable")
 # Here and not in a fixture: Hypothesis writes while tests are collected.
 HYPOTHESIS_HOME = TemporaryDirectory(prefix="hypothesis-")
 set_hypothesis_home_dir(HYPOTHESIS_HOME.name)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine", choices=ENGINES, default="index", help="dedup.engine of all tests that do not choose one themselves"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "index_only(reason): shows what only the engine of this name has")
+    os.environ[ENGINE_VARIABLE] = config.getoption("--engine")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    marker = item.get_closest_marker("index_only")
+    if marker and item.config.getoption("--engine") != "index":
+        pytest.skip(f"of the engine index: {marker.args[0]}")
 
 
 @pytest.fixture(scope="session")

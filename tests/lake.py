@@ -24,6 +24,7 @@ from event_lake.storage import Storage
 from kinesis_server import KinesisServer
 
 ROOT = Path(__file__).resolve().parent.parent
+ENGINE_VARIABLE = "EVENT_LAKE_TEST_ENGINE"  # set by conftest.py: the engine of tests that do not choose one
 ACCOUNTING = re.compile(
     r"received=(\d+) stored=(\d+) duplicates=(\d+) quarantined=(\d+) late_dropped=(\d+) batch=(\d+)"
 )
@@ -39,6 +40,7 @@ class LakeHouse:
         self.events_path = folder / "events"
         self.quarantine_path = folder / "quarantine"
         self.duplicates_path = folder / "events_duplicates"
+        self.gaps_path = folder / "events_gaps"
         self.checkpoint_path = folder / "checkpoint"
         self.settings = {
             "source.stream": stream,
@@ -51,6 +53,7 @@ class LakeHouse:
             "checkpoint.path": self.checkpoint_path.as_uri(),
             "trigger.interval": "1 second",
             "lease.time": "1 second",
+            "dedup.engine": os.environ.get(ENGINE_VARIABLE, "index"),
         }
 
     def config(self, **overrides: str) -> Config:
@@ -79,6 +82,9 @@ class LakeHouse:
 
     def duplicates(self) -> list[dict[str, Any]]:
         return rows(self.duplicates_path)
+
+    def gaps(self) -> list[dict[str, Any]]:
+        return rows(self.gaps_path)
 
     def uuids(self) -> list[str]:
         return sorted(row["event_uuid"] for row in self.events())

@@ -146,6 +146,7 @@ def test_text_that_is_not_toml_is_refused_with_its_place() -> None:
         ("lake.target_file_size", '"128 furlongs"'),
         ("lake.target_file_size", '"1023 KB"'),
         ("lake.target_file_size", '"-1 MB"'),
+        ("lake.new_types_per_day", "-1"),
         ("dedup.window", '"24"'),
         ("dedup.window", '"a day"'),
         ("dedup.window", '"-24 hours"'),

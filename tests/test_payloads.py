@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aws_kinesis_agg.aggregator import RecordAggregator
 from pyspark.sql import SparkSession
 
 from event_lake.metrics import Counts
 from event_lake.source import raw_records
 from kinesis_server import KinesisServer
 from lake import LakeHouse, event
+from packing import packed
 
 
 @pytest.fixture
@@ -21,14 +21,6 @@ def house(tmp_path: Path) -> Iterator[LakeHouse]:
     with KinesisServer() as server:
         server.create_stream("events", 2)
         yield LakeHouse(tmp_path, server)
-
-
-def packed(*records: bytes) -> bytes:
-    aggregator = RecordAggregator()
-    for number, data in enumerate(records):
-        aggregator.add_user_record(f"key-{number}", data)
-    contents: bytes = aggregator.clear_and_get().get_contents()[2]
-    return contents
 
 
 def test_every_record_packed_into_one_is_accounted_for_on_its_own(spark: SparkSession, house: LakeHouse) -> None:

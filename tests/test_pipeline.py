@@ -21,6 +21,7 @@ from event_lake.checkpoint import CheckpointLog
 from event_lake.deduplicate import engine_for
 from event_lake.deduplicate.operator import deduplicate
 from event_lake.errors import AccountingError, DataLossError
+from event_lake.event_types import EventTypes
 from event_lake.lease import lease_of
 from event_lake.metrics import Counts
 from event_lake.parse import parse
@@ -95,6 +96,7 @@ def test_a_copy_is_dropped_in_the_same_batch_in_another_shard_in_a_later_batch_a
     assert house.uuids() == ["u-0", "u-1", "u-2", "u-3"]
 
 
+@pytest.mark.index_only("a list of duplicates")
 def test_every_duplicate_is_listed_with_its_first_copy(spark: SparkSession, house: LakeHouse) -> None:
     first, second = (shard["ShardId"] for shard in house.server.shards("events"))
     arrived = time.time() - 600
@@ -117,6 +119,7 @@ def test_every_duplicate_is_listed_with_its_first_copy(spark: SparkSession, hous
     assert [row["shard_id"] for row in found] == [second, first]
 
 
+@pytest.mark.index_only("a list of duplicates")
 def test_payloads_of_duplicates_are_kept_only_where_that_is_asked_for(spark: SparkSession, house: LakeHouse) -> None:
     for _ in range(2):
         house.server.put("events", event(0))
@@ -132,14 +135,16 @@ def test_records_without_a_uuid_are_all_kept_in_quarantine(spark: SparkSession, 
     assert len({row["sequence_number"] for row in house.quarantine()}) == 20
 
 
-def test_records_lost_to_retention_are_one_quarantined_row_where_that_is_allowed(
-    spark: SparkSession, house: LakeHouse
+@ENGINES
+def test_records_lost_to_retention_are_one_row_of_the_gaps_table_where_that_is_allowed(
+    spark: SparkSession, house: LakeHouse, engine: str
 ) -> None:
     shard = house.server.shards("events")[0]["ShardId"]
     now = time.time()
     placed = [house.server.put("events", event(n), shard=shard, arrival=now - 100 + n) for n in range(50)]
     numbers = [where["SequenceNumber"] for where in placed]
-    house.run(spark)
+    house.run(spark, dedup_engine=engine)
+    assert not house.gaps_path.exists()
     numbers += [house.server.put("events", event(n), shard=shard)["SequenceNumber"] for n in range(50, 60)]
     # As if it had been planned to go on with the first of the new records, and stopped for longer than retention.
     last = max((house.checkpoint_path / "offsets").glob("[0-9]*"), key=lambda path: int(path.name))
@@ -147,12 +152,20 @@ def test_records_lost_to_retention_are_one_quarantined_row_where_that_is_allowed
     last.write_text(last.read_text().replace(f"after:{numbers[49]}", f"at:{numbers[50]}"))
     house.server.trim("events", shard, before_sequence_number=numbers[55])
     with pytest.raises(DataLossError, match=rf"DATA LOSS in shard {shard}.*{numbers[50]}"):
-        house.run(spark)
-    assert house.run(spark, source_fail_on_data_loss="false") == Counts(received=6, stored=5, quarantined=1)
-    (row,) = house.quarantine()
-    assert (row["problem"], row["data"], row["shard_id"]) == ("gap", None, shard)
-    assert (row["sequence_number"], row["sub_sequence_number"]) == (numbers[50], -1)
-    assert f"the oldest left is {numbers[55]}" in row["detail"]
+        house.run(spark, dedup_engine=engine)
+    counts = house.run(spark, source_fail_on_data_loss="false", dedup_engine=engine)
+    assert counts == Counts(received=5, stored=5, gaps=1)
+    (row,) = house.gaps()
+    assert (row["shard_id"], row["from_position"], row["to_position"]) == (
+        shard,
+        f"at:{numbers[50]}",
+        f"at:{numbers[55]}",
+    )
+    left = next(event for event in house.events() if event["sequence_number"] == numbers[55])
+    assert (row["to_time"], row["date"]) == (left["arrived_at"], left["arrived_at"].date())
+    assert row["from_time"] is None or now - 51 <= row["from_time"].timestamp() <= row["to_time"].timestamp()
+    assert f"the oldest left is {numbers[55]}" in row["why"]
+    assert house.quarantine() == []
 
 
 def test_the_line_of_a_micro_batch_says_how_far_behind_the_tip_it_ends(
@@ -289,7 +302,9 @@ def test_a_batch_that_does_not_add_up_commits_nothing(
     checkpoint = CheckpointLog(storage, config.checkpoint.path)
     sink = EventSink(spark, storage, config.lake)
     sink.create()
-    writer = BatchWriter(spark, checkpoint, engine_for(spark, storage, checkpoint, config), sink)
+    types = EventTypes(storage, checkpoint, config.lake.new_types_per_day)
+    types.open(sink.event_types)
+    writer = BatchWriter(spark, checkpoint, engine_for(spark, storage, checkpoint, config), types, sink)
     query = (
         stage(parse(raw_records(spark, config)))
         .writeStream.foreachBatch(writer)

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame, SparkSession
 
 from event_lake.checkpoint import CheckpointLog
-from event_lake.deduplicate import Engine
-from event_lake.deduplicate.verdicts import DUPLICATE, QUARANTINED, STORED
+from event_lake.deduplicate import Engine, Judged
+from event_lake.deduplicate.verdicts import DUPLICATE, GAP, QUARANTINED, STORED
 from event_lake.errors import EventLakeError
+from event_lake.event_types import EventTypes
 from event_lake.mark import BatchMark, source_offset
 from event_lake.metrics import Counts, PlanMetrics, check_accounting
 from event_lake.sink import EventSink, Volume, volumes
@@ -35,12 +36,15 @@ class BatchWriter:
         spark: SparkSession,
         checkpoint: CheckpointLog,
         engine: Engine,
+        types: EventTypes,
         sink: EventSink,
+        *,
         may_write: Callable[[], None] = lambda: None,
     ) -> None:
         self._spark = spark
         self._checkpoint = checkpoint
         self._engine = engine
+        self._types = types
         self._sink = sink
         self._may_write = may_write
         self.totals = Counts()
@@ -71,17 +75,34 @@ class BatchWriter:
             # Running the batch comes first, on every path: after a writer that runs nothing, Spark logs the
             # batch as done although no state was written for it.
             parts = volumes(judged.rows)
-            counts = count(judged.counted(), parts)
-            check_accounting(batch_id, counts)
-            judged.check(counts.stored)
-            self._sink.write(judged.rows, parts, mark, datetime.now(UTC), self._may_write)
-            self._may_write()
-            judged.remember()
+            admitted = self._types.admitted(mark, clock, stored_types(parts), lambda: self._sink.is_begun(mark))
+            if admitted is None:
+                counts = self._write(judged, parts, mark)
+            else:
+                judged.withdraw()
+                counts = self._write_again(self._types.limited(batch, admitted), mark, clock)
         finally:
             judged.release()
         self.totals += counts
         seconds = time.monotonic() - began
         log.info("%s batch=%d seconds=%.1f lag_seconds=%.1f", counts, batch_id, seconds, mark.lag_seconds)
+
+    def _write_again(self, batch: DataFrame, mark: BatchMark, clock: datetime) -> Counts:
+        """With verdicts anew, since some records have a problem now: what they were copies of, or hid, may differ."""
+        judged = self._engine.judge(batch, mark, clock)
+        try:
+            return self._write(judged, volumes(judged.rows), mark)
+        finally:
+            judged.release()
+
+    def _write(self, judged: Judged, parts: Sequence[Volume], mark: BatchMark) -> Counts:
+        counts = count(judged.counted(), parts)
+        check_accounting(mark.batch_id, counts)
+        judged.check(counts.stored)
+        self._sink.write(judged.rows, parts, mark, datetime.now(UTC), self._may_write)
+        self._may_write()
+        judged.remember()
+        return counts
 
     def _planned(self, batch_id: int) -> tuple[BatchMark, datetime]:
         """What names the micro-batch, and its clock: both as Spark has logged them, so the same in a replay."""
@@ -98,10 +119,21 @@ def count(plan: PlanMetrics, parts: Sequence[Volume]) -> Counts:
     def rows(verdict: str) -> int:
         return sum(part.rows for part in parts if part.verdict == verdict)
 
+    # To Spark a gap is a row like the others.
     return Counts(
-        received=plan.scanned,
+        received=plan.scanned - rows(GAP),
         stored=rows(STORED),
         duplicates=plan.duplicates + rows(DUPLICATE),
         quarantined=rows(QUARANTINED),
         late_dropped=plan.late,
+        gaps=rows(GAP),
     )
+
+
+def stored_types(parts: Sequence[Volume]) -> dict[str, int]:
+    """How many rows each event type is about to get."""
+    rows: dict[str, int] = {}
+    for part in parts:
+        if part.verdict == STORED and part.kind is not None:
+            rows[part.kind] = rows.get(part.kind, 0) + part.rows
+    return rows

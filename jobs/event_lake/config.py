@@ -63,8 +63,10 @@ class Lake:
     quarantine_path: str = ""
     duplicates_path: str = ""
     duplicate_payloads: bool = False
+    gaps_path: str = ""
     format: str = "delta"
     target_file_size: Bytes = Bytes(128 * 1024 * 1024)
+    new_types_per_day: int = 1000
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,16 @@ def read_config(text: str, overrides: Sequence[str] = ()) -> Config:
 
 def _completed(config: Config) -> Config:
     """With the defaults that depend on other keys."""
-    if config.lake.duplicates_path or not config.lake.path:
+    lake = config.lake
+    if not lake.path:
         return config
-    beside = f"{config.lake.path.rstrip('/')}_duplicates"
-    return dataclasses.replace(config, lake=dataclasses.replace(config.lake, duplicates_path=beside))
+    beside = lake.path.rstrip("/")
+    completed = dataclasses.replace(
+        lake,
+        duplicates_path=lake.duplicates_path or f"{beside}_duplicates",
+        gaps_path=lake.gaps_path or f"{beside}_gaps",
+    )
+    return dataclasses.replace(config, lake=completed)
 
 
 def _apply(document: dict[str, Any], override: str) -> None:
@@ -159,7 +167,7 @@ def _nearest(name: str, known: list[str], section: str = "") -> str:
 
 def _value(key: str, kind: Any, value: Any) -> Any:
     if kind is timedelta and isinstance(value, str):
-        return _duration(key, value)
+        return parse_duration(key, value)
     if kind is Bytes and isinstance(value, str):
         return _size(key, value)
     if kind is bool and value in ("true", "false"):
@@ -183,7 +191,8 @@ def _value(key: str, kind: Any, value: Any) -> Any:
 _SECONDS = {"ms": 0.001, "millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
 
-def _duration(key: str, text: str) -> timedelta:
+def parse_duration(key: str, text: str) -> timedelta:
+    """A duration such as "24 hours". Raises ConfigError, naming the key."""
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)\s*", text)
     seconds = (_SECONDS.get(match[2]) or _SECONDS.get(match[2].removesuffix("s"))) if match else None
     if match is None or seconds is None:
@@ -235,6 +244,8 @@ def _check(config: Config) -> None:
             raise ConfigError(f"{key} is {value}; expected at least {bound}")
     if config.lake.target_file_size.count < 1024**2:
         raise ConfigError("lake.target_file_size is under 1 MB")
+    if config.lake.new_types_per_day < 0:
+        raise ConfigError(f"lake.new_types_per_day is {config.lake.new_types_per_day}; expected 0 (no bound) or more")
 
 
 def _check_source(source: Source) -> None:
@@ -273,11 +284,12 @@ def _check_source(source: Source) -> None:
 
 
 def _check_paths(config: Config) -> None:
-    """Each of the four is given, and none lies in another: cleaning one up must not take another with it."""
+    """Each of them is given, and none lies in another: cleaning one up must not take another with it."""
     paths = {
         "lake.path": config.lake.path,
         "lake.quarantine_path": config.lake.quarantine_path,
         "lake.duplicates_path": config.lake.duplicates_path,
+        "lake.gaps_path": config.lake.gaps_path,
         "checkpoint.path": config.checkpoint.path,
     }
     for key, path in paths.items():

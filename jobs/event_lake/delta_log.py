@@ -25,14 +25,17 @@ class DeltaLog:
         self._storage = storage
         self.path = path
 
+    def exists(self) -> bool:
+        return bool(self.snapshot().version() >= 0)
+
     def last_version(self, app_id: str) -> int | None:
         """The last transaction of an identifier."""
-        found = self._snapshot().transactions().get(app_id)
+        found = self.snapshot().transactions().get(app_id)
         return int(found.get()) if found.isDefined() else None
 
     def is_untouched(self, app_prefix: str) -> bool:
         """Whether there is no table, or none with files in it or transactions of such identifiers."""
-        snapshot = self._snapshot()
+        snapshot = self.snapshot()
         if snapshot.version() < 0:
             return True
         names = str(snapshot.transactions().keys().mkString("\n")).splitlines()
@@ -40,7 +43,7 @@ class DeltaLog:
 
     def marks(self) -> Iterator[BatchMark]:
         """The marks in the commits, the newest first. Commits of others, such as OPTIMIZE's, have none."""
-        for version in range(self._snapshot().version(), -1, -1):
+        for version in range(self.snapshot().version(), -1, -1):
             commit = f"{self.path}/_delta_log/{version:020d}.json"
             if not self._storage.exists(commit):
                 return
@@ -48,7 +51,8 @@ class DeltaLog:
             if mark is not None:
                 yield mark
 
-    def _snapshot(self) -> Any:
+    def snapshot(self) -> Any:
+        """Delta's own."""
         # The newest, not the one at hand: Delta compares with it, and leaves out in silence what it thinks is there.
         jvm: Any = self._spark._jvm
         none = jvm.scala.Option.empty()

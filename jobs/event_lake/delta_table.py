@@ -72,6 +72,11 @@ class DeltaTableWriter:
             raise older_than_table(self._path, mark)
         return True
 
+    def values(self, column: str) -> set[str]:
+        files = DataFrame(self._log.snapshot().allFiles().toDF(), self._spark)
+        named = files.select(F.col("partitionValues")[column].alias(column)).distinct().where(f"{column} is not null")
+        return {row[column] for row in named.collect()}
+
     def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
         may_write()
         (
@@ -99,7 +104,9 @@ class DeltaTableWriter:
 
     def retire(self, query_id: str) -> None:
         """Lets Delta refuse whatever that query may yet commit here: the commit of a driver that stood still in it
-        fails, and one that begins later is left out."""
+        fails, and one that begins later is left out. Does nothing where there is no table."""
+        if not self._log.exists():
+            return
         known = self.last_number(query_id)
         self._retire(query_id, known)
         mark = self._last_mark(query_id)

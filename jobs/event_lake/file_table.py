@@ -69,6 +69,10 @@ class FileTableWriter:
             raise older_than_table(self._path, mark)
         return last.batch_id in self._numbers(self._batches(mark.query_id), "done")
 
+    def values(self, column: str) -> set[str]:
+        names = (entry.name.partition("=") for entry in self._storage.entries(self._path) if entry.is_folder)
+        return {value for name, _, value in names if name == column}
+
     def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
         batches, number = self._batches(mark.query_id), mark.batch_id
         may_write()

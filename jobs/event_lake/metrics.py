@@ -13,17 +13,18 @@ from event_lake.errors import AccountingError
 class Counts:
     """Records of a micro-batch, or of a run."""
 
-    received: int = 0  # rows that the source yielded
+    received: int = 0  # records that the source yielded
     stored: int = 0  # rows bound for the events table
     duplicates: int = 0  # rows that the deduplication dropped
     quarantined: int = 0  # rows bound for the quarantine table
     late_dropped: int = 0  # rows that the watermark dropped; anything but 0 is a bug
+    gaps: int = 0  # rows that the source yielded in place of lost records
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(one + two for one, two in zip(asdict(self).values(), asdict(other).values(), strict=True)))
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={count}" for name, count in asdict(self).items())
+        return " ".join(f"{name}={count}" for name, count in asdict(self).items() if count or name != "gaps")
 
 
 @dataclass(frozen=True)

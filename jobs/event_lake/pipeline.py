@@ -14,15 +14,16 @@ from event_lake.belonging import check_belonging
 from event_lake.checkpoint import CheckpointLog, refuse_backward_clock
 from event_lake.config import Config
 from event_lake.deduplicate import engine_for
+from event_lake.event_types import EventTypes
 from event_lake.lease import Lease, lease_of
 from event_lake.metrics import Counts
 from event_lake.parse import parse
 from event_lake.recovery import Recovery
 from event_lake.sink import EventSink
-from event_lake.source import kinesis_options, raw_records
+from event_lake.source import kinesis_options, named_failure, raw_records
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
-from event_lake.supervise import named_failure, supervise
+from event_lake.supervise import supervise
 
 
 def run(
@@ -60,7 +61,9 @@ def _run(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease, u
     goal = _tip(spark, config) if until_caught_up and config.source.kind == "kinesis" else None
 
     sink.create()
-    writer = BatchWriter(spark, checkpoint, engine, sink, lease.check)
+    types = EventTypes(storage, checkpoint, config.lake.new_types_per_day)
+    types.open(sink.event_types)
+    writer = BatchWriter(spark, checkpoint, engine, types, sink, may_write=lease.check)
 
     recovered = checkpoint.recovered()
     raw = raw_records(spark, config, goal, begin=recovered.end_offset if recovered else None)

@@ -48,7 +48,7 @@ PARSED_RECORD = _columns(
     ("partition_key", StringType),
 )
 
-# And deduplication: `verdict` is stored, duplicate or quarantined.
+# And deduplication: `verdict` is stored, duplicate, quarantined or gap.
 JUDGED_RECORD = _columns(
     *((field.name, type(field.dataType)) for field in PARSED_RECORD),
     ("verdict", StringType),
@@ -105,3 +105,16 @@ DUPLICATES = _columns(
     ("date", DateType),  # of arrived_at
 )
 DUPLICATES_PARTITIONS = ("date",)
+
+# Records that are lost for good, where that is allowed (source.fail_on_data_loss = false): a row for each stretch.
+GAPS = _columns(
+    ("shard_id", StringType),
+    ("from_position", StringType),  # what reading had reached: at:SEQ, after:SEQ, or null
+    ("to_position", StringType),  # the first record that is left, at:SEQ; null where none is known
+    ("from_time", TimestampType),  # what arrived before then is not lost; null where that is not known
+    ("to_time", TimestampType),  # what arrived then or later is not lost
+    ("why", StringType),
+    ("stored_at", TimestampType),
+    ("date", DateType),  # of to_time
+)
+GAPS_PARTITIONS = ("date",)

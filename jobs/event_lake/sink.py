@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from event_lake.config import Lake
-from event_lake.deduplicate.verdicts import DUPLICATE, QUARANTINED, STORED
+from event_lake.deduplicate.verdicts import DUPLICATE, GAP, QUARANTINED, STORED
 from event_lake.delta_log import DeltaLog
 from event_lake.delta_table import DeltaTableWriter
 from event_lake.file_table import FileTableWriter
@@ -28,6 +28,8 @@ from event_lake.schema import (
     DUPLICATES_PARTITIONS,
     EVENTS,
     EVENTS_PARTITIONS,
+    GAPS,
+    GAPS_PARTITIONS,
     QUARANTINE,
     QUARANTINE_PARTITIONS,
 )
@@ -59,6 +61,9 @@ class TableWriter(Protocol):
         Raises DataLossError where it holds a later one, or another one under this number: the checkpoint is older than
         the table, and the rows would be taken for written.
         """
+
+    def values(self, column: str) -> set[str]:
+        """The values of a partition column, without reading rows."""
 
     def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
         """Adds the rows of a micro-batch that is not written yet, all or none, and its mark with them.
@@ -92,7 +97,7 @@ def volumes(judged: DataFrame) -> list[Volume]:
 
 
 class EventSink:
-    """The events table, and beside it quarantine and duplicates."""
+    """The events table, and beside it quarantine, duplicates and gaps."""
 
     def __init__(self, spark: SparkSession, storage: Storage, lake: Lake) -> None:
         self._most_bytes = lake.target_file_size.count
@@ -108,6 +113,7 @@ class EventSink:
         self._tables: dict[str, TableWriter] = {
             QUARANTINED: table(lake.quarantine_path, "quarantine", QUARANTINE, QUARANTINE_PARTITIONS),
             DUPLICATE: table(lake.duplicates_path, "duplicates", DUPLICATES, DUPLICATES_PARTITIONS),
+            GAP: table(lake.gaps_path, "gaps", GAPS, GAPS_PARTITIONS),
             STORED: table(lake.path, "events", EVENTS, EVENTS_PARTITIONS),
         }
 
@@ -117,8 +123,18 @@ class EventSink:
         return self._tables
 
     def create(self) -> None:
-        for table in self._tables.values():
-            table.create()
+        """Makes the tables, but for that of gaps: it comes with the first one."""
+        for verdict, table in self._tables.items():
+            if verdict != GAP:
+                table.create()
+
+    def event_types(self) -> set[str]:
+        """All that the events table has."""
+        return self._tables[STORED].values("event_type")
+
+    def is_begun(self, mark: BatchMark) -> bool:
+        """Whether any table holds its part of this micro-batch. Raises DataLossError (see TableWriter.is_written)."""
+        return any(table.is_written(mark) for table in self._tables.values())
 
     def write(
         self,
@@ -130,12 +146,16 @@ class EventSink:
     ) -> None:
         """Stores a persisted micro-batch (schema.JUDGED_RECORD); `now` becomes its stored_at. `may_write`: see
         TableWriter.append."""
-        # All are asked before any is written: a refusal must leave nothing behind. Events first, it has no gaps.
-        written = {verdict: table.is_written(mark) for verdict, table in reversed(self._tables.items())}
-        for verdict, table in self._tables.items():
-            own = [part for part in parts if part.verdict == verdict]
-            if not written[verdict] and (own or verdict == STORED):
-                rows = self._gathered(self._rows(judged, verdict), own, now)
+        own = {verdict: [part for part in parts if part.verdict == verdict] for verdict in self._tables}
+        tables = {verdict: table for verdict, table in self._tables.items() if own[verdict] or verdict != GAP}
+        if own[GAP]:
+            may_write()
+            tables[GAP].create()
+        # All are asked before any is written: a refusal must leave nothing behind. Events first, it leaves none out.
+        written = {verdict: table.is_written(mark) for verdict, table in reversed(tables.items())}
+        for verdict, table in tables.items():
+            if not written[verdict] and (own[verdict] or verdict == STORED):
+                rows = self._gathered(self._rows(judged, verdict), own[verdict], now)
                 table.append(rows, replace(mark, stored_at=now.isoformat()), may_write)
 
     def _rows(self, judged: DataFrame, verdict: str) -> DataFrame:
@@ -145,6 +165,8 @@ class EventSink:
             return stored(rows).withColumn("_kind", F.col("event_type"))
         if verdict == QUARANTINED:
             return quarantined(rows).withColumn("_kind", F.col("problem"))
+        if verdict == GAP:
+            return gaps(rows).withColumn("_kind", F.lit(GAP))
         return copies(rows, self._duplicate_payloads).withColumn("_kind", F.lit(None).cast("string"))
 
     def _gathered(self, rows: DataFrame, parts: Sequence[Volume], now: datetime) -> DataFrame:
@@ -243,6 +265,23 @@ def copies(duplicates: DataFrame, with_payload: bool) -> DataFrame:
         "sub_sequence_number",
         "partition_key",
         _date("arrived_at").alias("date"),
+    )
+
+
+def gaps(lost: DataFrame) -> DataFrame:
+    """What the source says of lost records as rows of their table (schema.GAPS), but for `stored_at`, and with where a
+    record comes from. The source tells in JSON: see kinesis_source.gap."""
+    said = F.from_json("detail", "why string, `from` string, `to` string, since string")
+    return lost.select(
+        "shard_id",
+        said["from"].alias("from_position"),
+        said["to"].alias("to_position"),
+        said["since"].cast("timestamp").alias("from_time"),
+        F.col("arrived_at").alias("to_time"),
+        F.coalesce(said["why"], "detail").alias("why"),
+        _date("arrived_at").alias("date"),
+        "sequence_number",
+        "sub_sequence_number",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -11,7 +12,17 @@ from pyspark.sql import functions as F
 
 import kinesis_source
 from event_lake.config import Config, Source
+from event_lake.errors import ConfigError, DataLossError, EventLakeError
 from event_lake.schema import RAW_RECORD
+
+# What the source's errors (kinesis_source.errors) are to the job; Spark hands them on as text only.
+MEANING: dict[str, type[EventLakeError]] = {
+    "OptionError": ConfigError,
+    "DataLossError": DataLossError,
+    "StreamError": EventLakeError,
+    "UnavailableError": EventLakeError,
+}
+RAISED = re.compile(rf"kinesis_source\.errors\.({'|'.join(MEANING)}): (.*)")
 
 
 def raw_records(
@@ -62,6 +73,14 @@ def kinesis_options(source: Source, parallelism: int) -> dict[str, str]:
     }
     options |= {name: value for name, value in named.items() if value}
     return options
+
+
+def named_failure(text: str) -> EventLakeError:
+    """The job's error for a failure of the source, as far as its text tells."""
+    raised = RAISED.search(text)
+    if raised:
+        return MEANING[raised[1]](raised[2])
+    return EventLakeError(f"the query failed: {text}")
 
 
 def _from_files(spark: SparkSession, source: Source) -> DataFrame:

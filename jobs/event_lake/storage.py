@@ -5,6 +5,7 @@ Table data never comes through here; Spark reads and writes that.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -137,6 +138,15 @@ class Storage:
 
     def _file_system(self, path: str) -> Any:
         return self._path(path).getFileSystem(self._conf)
+
+
+def configuration_text(path: str) -> str:
+    """The configuration file, before there is a session."""
+    # A plain path is this machine's, as with spark-submit --files, although a cluster's default file system is HDFS.
+    if os.path.isfile(path):
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    return Storage.of_driver().read_text(path)
 
 
 def _entry(status: Any) -> Entry:

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from pyspark.errors import StreamingQueryException
 from pyspark.sql.streaming.query import StreamingQuery
 
 from event_lake.batch import BatchWriter, Stopped
-from event_lake.errors import ConfigError, DataLossError, EventLakeError
 from event_lake.lease import Lease
+from event_lake.source import named_failure
 from event_lake.stop import StopRequest
 
 LOOK_SECONDS = 0.2
-
-# What the source's errors (kinesis_source.errors) are to the job; Spark hands them on as text only.
-MEANING: dict[str, type[EventLakeError]] = {
-    "OptionError": ConfigError,
-    "DataLossError": DataLossError,
-    "StreamError": EventLakeError,
-    "UnavailableError": EventLakeError,
-}
-RAISED = re.compile(rf"kinesis_source\.errors\.({'|'.join(MEANING)}): (.*)")
 
 
 def supervise(
@@ -55,11 +45,3 @@ def _is_settled(query: StreamingQuery, writer: BatchWriter) -> bool:
         return False
     progress = query.lastProgress
     return writer.finished is None or (progress is not None and progress.batchId >= writer.finished)
-
-
-def named_failure(text: str) -> EventLakeError:
-    """The job's error for a failure of the source, as far as its text tells."""
-    raised = RAISED.search(text)
-    if raised:
-        return MEANING[raised[1]](raised[2])
-    return EventLakeError(f"the query failed: {text}")

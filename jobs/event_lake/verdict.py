@@ -3,7 +3,7 @@
 The problems are a contract: people filter the quarantine table by them. Of several problems a record has, the first
 in this order is its `problem`.
 
-gap                         no record at all: the source says that records were lost for good; the detail says which
+gap                         no record at all: the source says that records were lost for good; goes to the gaps table
 empty                       zero bytes
 compressed_corrupt          gzip or zstd that is cut short, damaged, or followed by something else
 unpacked_too_large          gzip or zstd that unpacks to more than is allowed (see event_lake.compressed)
@@ -21,6 +21,7 @@ created_at_missing          absent or null
 created_at_not_number       neither a number nor a JSON number in a string
 created_at_in_milliseconds  would be in range if divided by 1,000
 created_at_out_of_range     before 2000-01-01T00:00:00Z or more than a day after arrival
+too_many_types              a good event, but of a new type when a day has brought enough (see event_lake.event_types)
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from kinesis_source.batches import gaps_to_arrow
 from kinesis_source.bounds import Bounds
 from kinesis_source.client import KinesisClient
 from kinesis_source.errors import DataLossError, KinesisSourceError, OptionError, StreamError, UnavailableError
+from kinesis_source.lineage import describe
 from kinesis_source.options import Options
 from kinesis_source.position import Position, StreamOffset
 from kinesis_source.reader import read_ranges
@@ -35,6 +36,7 @@ __all__ = [
     "StreamError",
     "StreamOffset",
     "UnavailableError",
+    "kept_since",
     "read",
     "tip",
 ]
@@ -47,6 +49,16 @@ def tip(options: dict[str, str]) -> StreamOffset:
     """
     parsed = Options.parse(options)
     return find_tip(KinesisClient(parsed), parsed)
+
+
+def kept_since(options: dict[str, str]) -> float:
+    """Since when the stream keeps what arrives, in Unix seconds by its own clock: everything later is still there.
+
+    `options` are those of a reader. Raises the errors of `kinesis_source.errors`.
+    """
+    client = KinesisClient(Options.parse(options))
+    retention = describe(client).retention_seconds
+    return client.clock.now() - retention
 
 
 def read(options: dict[str, str]) -> Iterator[pa.RecordBatch]:

@@ -122,7 +122,9 @@ class _Boundary:
         if bound == "trim_horizon":
             return dict.fromkeys(self._lineage.shards, TRIM_HORIZON)
         if not isinstance(bound, StreamOffset):
-            moments = {shard: float(bound) for shard in self._lineage.shards if shard in ends}
+            # Nothing lies before an end at the trim horizon: the shard was empty, or had yet to begin.
+            some = [shard for shard in self._lineage.shards if ends.get(shard, TRIM_HORIZON) != TRIM_HORIZON]
+            moments = dict.fromkeys(some, float(bound))
             return _found(self._first_since(moments))
         given = self._of_offset(bound)
         moments = _moments(given)

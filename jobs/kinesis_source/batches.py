@@ -73,7 +73,7 @@ def gaps_to_arrow(gaps: list[Gap], stream: str) -> pa.RecordBatch:
             pa.nulls(count, pa.binary()),
             pa.repeat(pa.scalar(stream, pa.string()), count),
             pa.array([gap.shard_id for gap in gaps], pa.string()),
-            pa.array([gap.what for gap in gaps], pa.string()),
+            pa.array([gap.said() for gap in gaps], pa.string()),
             pa.array([gap.sequence for gap in gaps], pa.string()),
             pa.repeat(pa.scalar(SUB_SEQUENCE_NUMBER, pa.int64()), count),
             pa.array([round(gap.arrived * 1000) * 1000 for gap in gaps], UTC_MICROS),

@@ -37,15 +37,16 @@ class Expiry:
     ) -> None:
         self._client, self._shard_id, self._options = client, shard_id, options
         self._before = start.value if start.kind == "after" else None
-        self._clear, self._retention = keeping.clear, keeping.retention
+        # Unix seconds: everything that arrived before then has been read.
+        self.clear, self._retention = keeping.clear, keeping.retention
 
     def saw(self, records: list[Record]) -> None:
         self._before = records[-1]["SequenceNumber"]
-        self._clear = max(self._clear or 0.0, _arrival(records[-1]))
+        self.clear = max(self.clear or 0.0, _arrival(records[-1]))
 
     def before(self, first: Record) -> str | None:
         """What may be gone between what was seen last and `first`, the next one; None where nothing is."""
-        clear, before = self._clear, self._before
+        clear, before = self.clear, self._before
         if clear is None or _arrival(first) <= clear:
             return None
         margin = CLOCK_SECONDS if before else 0.0

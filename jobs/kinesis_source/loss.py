@@ -102,6 +102,9 @@ class LossWatch:
             found.arrival if found is not None else self._client.clock.now(),
             f"what arrived behind {position} from {format_time(clear)} to {format_time(horizon)} was never looked "
             f"for, and retention ({hours:g} hours) has passed it; {left}",
+            begins=str(position),
+            ends=found.sequence if found else None,
+            since=clear,
         )
         if found is not None:
             return gap, at(found.sequence), found.arrival
@@ -153,8 +156,9 @@ class LossWatch:
             self._whole(
                 shard,
                 position,
+                _known(shard, reached, clear),
                 f"the stream was deleted and made again at {facts.created} (read was the one made at "
-                f"{reached.created}); gone is what was behind {position} and arrived {_since(shard, reached, clear)}",
+                f"{reached.created}); gone is what was behind {position}, of all that arrived",
             )
             for shard, position in reached.shards.items()
             if position != END
@@ -174,24 +178,30 @@ class LossWatch:
         return self._whole(
             shard,
             position,
-            f"the shard is no longer listed: retention has passed all of it. Gone is what was behind {position} and "
-            f"arrived {_since(shard, reached, clear)}",
+            _known(shard, reached, clear),
+            "the shard is no longer listed: retention has passed all of it. Gone is what was behind "
+            f"{position}, of all that arrived",
         )
 
     def _orphan(self, shard: str, reached: StreamOffset) -> Gap:
         return self._whole(
             shard,
             TRIM_HORIZON,
+            _known(shard, reached, {}),
             "the shard follows others that came and went without being read. Gone is what those took in and what "
-            f"retention has passed in this one, of all that arrived {_since(shard, reached, {})}",
+            "retention has passed in this one, of all that arrived",
         )
 
-    def _whole(self, shard: str, position: Position, what: str) -> Gap:
+    def _whole(self, shard: str, position: Position, since: float | None, what: str) -> Gap:
+        """All that is behind a position; `what` ends before since when."""
         sequence = position.value if position.sequence is not None else None
-        return Gap.of(self._options.stream_name, shard, sequence, self._client.clock.now(), what)
+        what = f"{what} since {'the start' if since is None else format_time(since)}"
+        stream, now = self._options.stream_name, self._client.clock.now()
+        return Gap.of(stream, shard, sequence, now, what, begins=str(position), since=since)
 
 
-def _since(shard: str, reached: StreamOffset, clear: Mapping[str, float]) -> str:
+def _known(shard: str, reached: StreamOffset, clear: Mapping[str, float]) -> float | None:
+    """Until when nothing is missing in a shard."""
     known = [clear[shard]] if shard in clear else []
     known += [parse_time(reached.through)] if reached.through else []
-    return f"since {format_time(max(known))}" if known else "since the start"
+    return max(known, default=None)

@@ -194,7 +194,16 @@ class RangeReader:
         if sequence is None and first is not None:
             sequence = first["SequenceNumber"]
         what = f"reading from {start} to {self.range.end}: {what}"
-        self.gap = Gap.of(self._options.stream_name, shard, sequence, arrived, what)
+        self.gap = Gap.of(
+            self._options.stream_name,
+            shard,
+            sequence,
+            arrived,
+            what,
+            begins=f"after:{self._last_seen}" if self._last_seen else str(start),
+            ends=None if first is None else first["SequenceNumber"],
+            since=self._expiry.clear if self._expiry else None,
+        )
         if self._options.fail_on_data_loss:
             raise self.gap.error()
         log.error("%s", self.gap.what)

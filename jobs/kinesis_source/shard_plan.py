@@ -167,6 +167,7 @@ class ShardPlanner:
             now,
             f"the record {start.value}, where reading was to go on, and all behind it that arrived before "
             f"{format_time(now)}, are gone: the shard holds nothing any more, retention has passed them",
+            begins=str(start),
         )
         end = END if page.at_end else after(start.value)
         return ShardPlan(end, ShardView(end), clear=None if page.at_end else now, gap=gap)

@@ -38,7 +38,7 @@ from event_lake.storage import Storage
 
 DUPLICATES = 0.05  # half of them of keys that were there before the measurement
 PAYLOAD = b'{"event_uuid":"%s","event_name":"lesson:started","created_at":1644842400,"note":"' + b"x" * 240 + b'"}'
-FILL_BATCH = 1_000_000
+FILL_BATCH = 5_000_000  # each one costs Spark's operator a scan of all keys
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 log = logging.getLogger("bench")
@@ -66,11 +66,10 @@ def run(spark: SparkSession, config: Config, given: argparse.Namespace) -> None:
     records.mkdir()
     fill_batches = -(-given.keys // FILL_BATCH) if given.engine == "spark" else 0
     for number in range(fill_batches):
-        write(
-            records, number, [uuid(n) for n in range(number * FILL_BATCH, min((number + 1) * FILL_BATCH, given.keys))]
-        )
+        filling = range(number * FILL_BATCH, min((number + 1) * FILL_BATCH, given.keys))
+        write(records, number, [uuid(n) for n in filling], b"%s")
     for number in range(given.batches):
-        write(records, fill_batches + number, list(batch_uuids(given, number)))
+        write(records, fill_batches + number, list(batch_uuids(given, number)), PAYLOAD)
     storage = Storage.of_session(spark)
     checkpoint = CheckpointLog(storage, config.checkpoint.path)
     engine = engine_for(spark, storage, checkpoint, config)
@@ -123,8 +122,8 @@ def batch_uuids(given: argparse.Namespace, number: int) -> Iterator[str]:
         yield uuid((number * copies + n) % given.keys) if number else uuid(first + given.batch - 1 - n)
 
 
-def write(folder: Path, number: int, uuids: list[str]) -> None:
-    """A file of parsed records; all arrive within the same day."""
+def write(folder: Path, number: int, uuids: list[str], payload: bytes) -> None:
+    """A file of parsed records; all arrive within the same day. `payload` has a place for the event_uuid."""
     count = len(uuids)
     arrived = START + timedelta(hours=20, seconds=number)
     text = pa.array(uuids, pa.string())
@@ -135,7 +134,7 @@ def write(folder: Path, number: int, uuids: list[str]) -> None:
         "event_uuid": text,
         "created_at": pa.repeat(pa.scalar(1644842400, pa.int64()), count),
         "created_datetime": pa.repeat(pa.scalar(arrived, pa.timestamp("us", tz="UTC")), count),
-        "data": pa.array([PAYLOAD % one.encode() for one in uuids], pa.binary()),
+        "data": pa.array([payload % one.encode() for one in uuids], pa.binary()),
         "arrived_at": pa.repeat(pa.scalar(arrived, pa.timestamp("us", tz="UTC")), count),
         "sequence_number": pa.array([f"{number:06d}{n:050d}" for n in range(count)], pa.string()),
         "sub_sequence_number": pa.repeat(pa.scalar(0, pa.int64()), count),

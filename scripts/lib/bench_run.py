@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench_processes import Sample, Sampler, between
 
-LIMIT_SECONDS = 600.0
+LIMIT_SECONDS = 1800.0
 LOG_LINES_SHOWN = 25
 MIB = 1024 * 1024
 NUMBER = re.compile(r"(\w+)=([0-9.]+)(?=\s|$)")

@@ -20,6 +20,10 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def command(arguments: list[str]) -> list[str]:
+    """`--job FILE` as the first arguments: another job than the main one."""
+    job = "stream_events.py"
+    if arguments[:1] == ["--job"]:
+        job, arguments = arguments[1], arguments[2:]
     jars = f"{ROOT}/.cache/jars/*"
     settings = {
         "spark.driver.extraClassPath": jars,
@@ -32,7 +36,7 @@ def command(arguments: list[str]) -> list[str]:
     }
     options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
     submit = str(Path(sys.executable).parent / "spark-submit")
-    return [submit, "--master", "local[*]", *options, str(ROOT / "jobs" / "stream_events.py"), *arguments]
+    return [submit, "--master", "local[*]", *options, str(ROOT / "jobs" / job), *arguments]
 
 
 def environment(pid_file: Path) -> dict[str, str]:

@@ -41,6 +41,9 @@ class Judged(Protocol):
     def remember(self) -> None:
         """Makes the new keys known to the next micro-batch; called once the tables hold this one."""
 
+    def withdraw(self) -> None:
+        """Undoes what judging has left behind, as far as the engine can: the micro-batch will be judged anew."""
+
     def release(self) -> None:
         """Frees what was kept for the micro-batch; called whatever happened."""
 

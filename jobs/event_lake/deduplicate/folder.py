@@ -47,6 +47,13 @@ class Folder:
         else:
             _write_whole(self.place(name), content)
 
+    def delete(self, name: str) -> None:
+        """Nothing happens where there is no such file."""
+        if self._in_s3:
+            self._client.delete_object(Bucket=urlsplit(self.url).netloc, Key=self._key(name))
+        else:
+            self.place(name).unlink(missing_ok=True)
+
     def place(self, name: str) -> Path:
         """Where the file is on this machine, once it is there."""
         return (self._copies if self._in_s3 else self._plain) / name

@@ -57,6 +57,10 @@ class IndexJudged:
     def remember(self) -> None:
         self._remember(self._new, max(self._recogniser.watermark, self._reached()))
 
+    def withdraw(self) -> None:
+        for segment in self._new:
+            self._recogniser.folder.delete(segment.name)
+
     def release(self) -> None:
         self._found.unpersist()
         self._batch.unpersist()

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from event_lake.checkpoint import CheckpointLog
 from event_lake.config import Dedup
-from event_lake.deduplicate.verdicts import with_verdict
+from event_lake.deduplicate.verdicts import GAP, with_verdict
 from event_lake.errors import ConfigError
 from event_lake.mark import BatchMark
 from event_lake.metrics import PlanMetrics, read_plan_metrics
@@ -67,6 +67,9 @@ class OperatorJudged:
     def remember(self) -> None:
         """Spark has."""
 
+    def withdraw(self) -> None:
+        """Spark has remembered the keys; a copy that comes within the window counts as a duplicate."""
+
     def release(self) -> None:
         self._batch.unpersist()
 
@@ -90,8 +93,10 @@ def key() -> Column:
     """
     place = [F.coalesce(F.col(name).cast("string"), F.lit("")) for name in ("shard_id", "sequence_number")]
     number = F.coalesce(F.col("sub_sequence_number").cast("string"), F.lit(""))
+    # Two gaps may be told at one place: their details differ.
+    gap = F.when(F.col("problem") == GAP, F.col("detail"))
     return F.when(F.col("problem").isNull(), F.concat(F.lit("g:"), F.col("event_uuid"))).otherwise(
-        F.concat_ws(":", F.lit("b"), *place, number)
+        F.concat_ws(":", F.lit("b"), *place, number, gap)
     )
 
 
