@@ -57,10 +57,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The session as `create_session` makes it for the job, small and on loopback."""
     if not any(JARS.glob("io.delta_*.jar")):
         pytest.fail(f"{JARS} lacks the Delta jars; scripts/test puts them there")
-    home = tmp_path_factory.mktemp("spark")
+    session = small_session(tmp_path_factory.mktemp("spark"))
+    yield session
+    session.stop()
+
+
+def small_session(home: Path) -> SparkSession:
+    """The session as `create_session` makes it for the job, small and on loopback."""
     small = {
         "master": "local[2]",
         "driver.host": "127.0.0.1",
@@ -76,9 +81,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "ui.enabled": "false",
         "ui.showConsoleProgress": "false",
     }
-    session = create_session(Config(Source(), Lake(), Checkpoint(), Dedup(), Trigger(), spark=small))
-    yield session
-    session.stop()
+    return create_session(Config(Source(), Lake(), Checkpoint(), Dedup(), Trigger(), spark=small))
 
 
 @pytest.fixture(scope="session")

@@ -52,8 +52,8 @@ class LakeHouse:
             "lake.quarantine_path": self.quarantine_path.as_uri(),
             "checkpoint.path": self.checkpoint_path.as_uri(),
             "trigger.interval": "1 second",
-            "lease.time": "1 second",
             "dedup.engine": os.environ.get(ENGINE_VARIABLE, "index"),
+            "lease.time": "1 second",
         }
 
     def config(self, **overrides: str) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 import time
 from collections import Counter
@@ -18,9 +19,9 @@ from pyspark.sql import SparkSession
 
 import traffic
 from event_lake.audit import Asked, Audit, Repaired, Report
-from event_lake.errors import ConfigError
+from event_lake.errors import ConfigError, EventLakeError
 from kinesis_server import KinesisServer
-from lake import LakeHouse, event
+from lake import ROOT, Job, LakeHouse, event
 from packing import packed
 
 EVERYTHING = "trim_horizon"
@@ -35,7 +36,7 @@ def repaired(
     spark: SparkSession, house: LakeHouse, may_write: Callable[[], None] = lambda: None, **overrides: str
 ) -> Repaired:
     with Audit(spark, house.config(**overrides), Asked(EVERYTHING)) as audit:
-        return audit.repair(audit.find(), may_write)
+        return audit.repair(may_write)
 
 
 def counted(report: Report) -> Counter[str]:
@@ -266,20 +267,17 @@ def test_an_event_stored_again_beyond_the_window_is_found_and_moved_once_wheneve
     assert house.uuids().count("u-0") == 2
     assert [row["event_uuid"] for row in house.duplicates()] == ["u-0"]
     assert repaired(spark, house, **settings) == Repaired(listed=1, removed=1)
-    assert repaired(spark, house, **settings) == Repaired(listed=0, removed=0)
-
-    report = audited(spark, house, **settings)
-    assert is_right(report)
-    assert counted(report) == Counter(received=7, stored=5, duplicates=1, quarantined=1)
     (row,) = house.duplicates()
     assert (row["partition_key"], row["same_payload"]) == ("two", False)
     assert row["payload"].encode() == event(0, note="again")
     assert row["gap_seconds"] == pytest.approx(20 * 3600 - 60, abs=1)
-    assert report.copies["beyond_a_day"] == 0
     # The job goes on with tables that were repaired.
     house.server.put("events", event(4))
     assert house.run(spark, **settings).stored == 1
-    assert is_right(audited(spark, house, **settings))
+    report = audited(spark, house, **settings)
+    assert is_right(report)
+    assert counted(report) == Counter(received=8, stored=6, duplicates=1, quarantined=1)
+    assert report.copies["within_a_day"] == 1
 
 
 def test_duplicates_that_the_engine_only_counts_are_found_and_listed_where_that_is_asked_for(
@@ -295,6 +293,14 @@ def test_duplicates_that_the_engine_only_counts_are_found_and_listed_where_that_
     assert counted(report) == Counter(received=6, stored=3, duplicates=3)
     assert (report.copies["only_counted"], report.copies["listed"]) == (3, 0)
     assert report.copies["most_copied"][0]["event_uuid"] == "u-0"
+
+    def meddle() -> None:
+        table = Broken(house.duplicates_path)
+        table.add(table.rows())
+
+    with pytest.raises(EventLakeError, match="another writer is at work"):
+        repaired(spark, house, meddle, dedup_engine="spark")
+    assert house.duplicates() == []
     assert repaired(spark, house, dedup_engine="spark") == Repaired(listed=3, removed=0)
     kept = {row["event_uuid"]: row["arrived_at"] for row in house.events()}
     for row in house.duplicates():
@@ -303,7 +309,6 @@ def test_duplicates_that_the_engine_only_counts_are_found_and_listed_where_that_
     report = audited(spark, house, dedup_engine="spark")
     assert is_right(report)
     assert (report.copies["only_counted"], report.copies["listed"]) == (0, 3)
-    assert repaired(spark, house, dedup_engine="spark") == Repaired(listed=0, removed=0)
 
 
 def test_ranges_that_follow_each_other_find_each_record_once_also_where_arrival_times_go_back(
@@ -329,17 +334,15 @@ def test_ranges_that_follow_each_other_find_each_record_once_also_where_arrival_
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "json"])
-def test_lakes_of_plain_files_are_audited_too(spark: SparkSession, house: LakeHouse, file_format: str) -> None:
+def test_lakes_of_plain_files_are_audited_but_not_repaired(
+    spark: SparkSession, house: LakeHouse, file_format: str
+) -> None:
     for data in (event(0), event(1, note="ü"), event(1), b"\xffbroken", b"", *traffic.SAMPLE_EVENTS):
         house.server.put("events", data)
     house.run(spark, lake_format=file_format)
     report = audited(spark, house, lake_format=file_format)
     assert counted(report) == Counter(received=9, stored=6, duplicates=1, quarantined=2)
     assert is_right(report)
-    for path in house.quarantine_path.glob("date=*/problem=empty/*"):
-        path.unlink()
-    report = audited(spark, house, lake_format=file_format)
-    assert [(each["kind"], each["should_be_in"]) for each in report.findings] == [("missing", "quarantine")]
     with pytest.raises(ConfigError, match="--repair needs"):
         repaired(spark, house, lake_format=file_format)
 
@@ -349,3 +352,25 @@ def test_an_empty_lake_and_another_source_are_refused(spark: SparkSession, house
         Audit(spark, house.config(), Asked())
     with pytest.raises(ConfigError, match="an audit reads a Kinesis stream"):
         Audit(spark, house.config(source_kind="files", source_path="/nowhere"), Asked())
+
+
+def test_the_job_says_what_is_missing_and_writes_it_down(
+    traffic_house: tuple[LakeHouse, list[Any]], tmp_path: Path
+) -> None:
+    house = copied(traffic_house[0], tmp_path)
+    copied_uuids = {row["event_uuid"] for row in house.duplicates()}
+    gone = next(row for row in house.events() if row["event_uuid"] not in copied_uuids)
+    Broken(house.events_path).take(place_of(gone))
+    (tmp_path / "audit.toml").write_text('[spark]\nmaster = "local[2]"\nsql.shuffle.partitions = 2\n')
+    settings = [word for key, value in house.settings.items() for word in ("--set", f"{key}={value}")]
+    command = [str(ROOT / "scripts" / "audit"), "--config", str(tmp_path / "audit.toml"), *settings]
+    report = tmp_path / "report.json"
+    with Job([*command, "--from", EVERYTHING, "--report", report.as_uri()], tmp_path) as job:
+        assert job.wait() == 3, job.output()
+    numbers = json.loads(report.read_text())
+    assert (numbers["missing"], numbers["extra"], numbers["exit_code"]) == (1, 0, 3)
+    assert f"missing record={gone['shard_id']}/{gone['sequence_number']}/0" in job.output()
+    assert f"received={numbers['received']} stored={numbers['stored']}" in job.output()
+    (line,) = "".join(path.read_text() for path in Path(f"{report}.findings").glob("*.json")).splitlines()
+    assert json.loads(line)["sequence_number"] == gone["sequence_number"]
+    assert gone["payload"] not in job.output() + report.read_text() + line

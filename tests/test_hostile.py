@@ -95,8 +95,8 @@ def test_each_hostile_record_is_stored_or_quarantined_to_the_byte(spark: SparkSe
     assert Counter(row["payload"].encode() for row in house.events()) == Counter(GOOD)
     names = {json.loads(data)["event_uuid"]: json.loads(data)["event_name"] for data in GOOD}
     assert {row["event_uuid"]: row["event_name"] for row in house.events()} == names
-    outside = {path.name for path in house.folder.iterdir()} - {"events", "quarantine", "checkpoint"}
-    assert outside == {"events_duplicates"}
+    of_the_job = {"checkpoint", "events", "events_duplicates", "events_lease", "quarantine"}
+    assert {path.name for path in house.folder.iterdir()} == of_the_job
 
     house.server.put("events", event("after"))
     assert house.run(spark) == Counts(received=1, stored=1)

@@ -17,6 +17,7 @@ from event_lake.event_types import EventTypes
 from event_lake.mark import BatchMark, source_offset
 from event_lake.metrics import Counts, PlanMetrics, check_accounting
 from event_lake.sink import EventSink, Volume, volumes
+from event_lake.upkeep.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class BatchWriter:
         sink: EventSink,
         *,
         may_write: Callable[[], None] = lambda: None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._spark = spark
         self._checkpoint = checkpoint
@@ -47,6 +49,7 @@ class BatchWriter:
         self._types = types
         self._sink = sink
         self._may_write = may_write
+        self._keeper = keeper
         self.totals = Counts()
         self.busy = False
         self.finished: int | None = None  # the last micro-batch that is in the tables
@@ -60,6 +63,8 @@ class BatchWriter:
                 raise Stopped(f"asked to stop; micro-batch {batch_id} waits for the next start")
             self._process(batch, batch_id)
             self.finished = batch_id
+            if self._keeper and not self.stopping:
+                self._keeper.after_batch()
         except (EventLakeError, Stopped) as error:
             self.failure = error
             raise
@@ -75,7 +80,7 @@ class BatchWriter:
             # Running the batch comes first, on every path: after a writer that runs nothing, Spark logs the
             # batch as done although no state was written for it.
             parts = volumes(judged.rows)
-            admitted = self._types.admitted(mark, clock, stored_types(parts), lambda: self._sink.is_begun(mark))
+            admitted = self._types.admitted(mark, clock, stored_types(parts), lambda: self._is_begun(mark))
             if admitted is None:
                 counts = self._write(judged, parts, mark)
             else:
@@ -103,6 +108,10 @@ class BatchWriter:
         self._may_write()
         judged.remember()
         return counts
+
+    def _is_begun(self, mark: BatchMark) -> bool:
+        self._may_write()  # what is decided from the answer is written down
+        return self._sink.is_begun(mark)
 
     def _planned(self, batch_id: int) -> tuple[BatchMark, datetime]:
         """What names the micro-batch, and its clock: both as Spark has logged them, so the same in a replay."""

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from event_lake.mark import BatchMark
 from event_lake.storage import Storage
@@ -26,24 +27,30 @@ class DeltaLog:
         self.path = path
 
     def exists(self) -> bool:
-        return bool(self.snapshot().version() >= 0)
+        return bool(self._snapshot().version() >= 0)
 
     def last_version(self, app_id: str) -> int | None:
         """The last transaction of an identifier."""
-        found = self.snapshot().transactions().get(app_id)
+        found = self._snapshot().transactions().get(app_id)
         return int(found.get()) if found.isDefined() else None
 
     def is_untouched(self, app_prefix: str) -> bool:
         """Whether there is no table, or none with files in it or transactions of such identifiers."""
-        snapshot = self.snapshot()
+        snapshot = self._snapshot()
         if snapshot.version() < 0:
             return True
         names = str(snapshot.transactions().keys().mkString("\n")).splitlines()
         return snapshot.numOfFiles() == 0 and not any(name.startswith(app_prefix) for name in names)
 
+    def partition_values(self, column: str) -> set[str]:
+        """The values of a partition column that the table has files of, null left out."""
+        files = DataFrame(self._snapshot().allFiles().toDF(), self._spark)
+        named = files.select(F.col("partitionValues")[column].alias(column)).distinct().where(f"{column} is not null")
+        return {row[column] for row in named.collect()}
+
     def marks(self) -> Iterator[BatchMark]:
         """The marks in the commits, the newest first. Commits of others, such as OPTIMIZE's, have none."""
-        for version in range(self.snapshot().version(), -1, -1):
+        for version in range(self._snapshot().version(), -1, -1):
             commit = f"{self.path}/_delta_log/{version:020d}.json"
             if not self._storage.exists(commit):
                 return
@@ -51,13 +58,18 @@ class DeltaLog:
             if mark is not None:
                 yield mark
 
-    def snapshot(self) -> Any:
-        """Delta's own."""
-        # The newest, not the one at hand: Delta compares with it, and leaves out in silence what it thinks is there.
-        jvm: Any = self._spark._jvm
-        none = jvm.scala.Option.empty()
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self._spark._jsparkSession, self.path)
-        return log.update(False, none, none)
+    def _snapshot(self) -> Any:
+        return newest_snapshot(self._spark, self.path)
+
+
+def newest_snapshot(spark: SparkSession, path: str) -> Any:
+    """Delta's own org.apache.spark.sql.delta.Snapshot of a table, which need not be there, as it is now.
+
+    The newest, not the one at hand: Delta compares with it, and leaves out in silence what it thinks is there.
+    """
+    jvm: Any = spark._jvm
+    none = jvm.scala.Option.empty()
+    return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).update(False, none, none)
 
 
 def _mark_in(commit: str) -> BatchMark | None:

@@ -73,9 +73,7 @@ class DeltaTableWriter:
         return True
 
     def values(self, column: str) -> set[str]:
-        files = DataFrame(self._log.snapshot().allFiles().toDF(), self._spark)
-        named = files.select(F.col("partitionValues")[column].alias(column)).distinct().where(f"{column} is not null")
-        return {row[column] for row in named.collect()}
+        return self._log.partition_values(column)
 
     def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
         may_write()

@@ -39,7 +39,6 @@ class Recovery:
         self._config = config
         self._checkpoint = CheckpointLog(storage, config.checkpoint.path)
         self._engine = IndexEngine(spark, storage, self._checkpoint, config.dedup)
-        self._sink = sink
         self._tables = [table for table in sink.tables.values() if isinstance(table, DeltaTableWriter)]
 
     def run(self, may_write: Callable[[], None]) -> None:
@@ -51,7 +50,8 @@ class Recovery:
         self._engine.open()
         begun = self._newest()
         check_source(f"the table {self._events.path}", begun.end_offset, self._config.source)
-        self._sink.create()
+        for table in self._tables:
+            table.create()  # that of gaps, too: the old query is retired in each
         unfinished = [mark for table in self._others for mark in self._unfinished(table)]
         for query_id in {begun.query_id, *(mark.query_id for mark in unfinished)}:
             for table in self._tables:

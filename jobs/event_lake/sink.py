@@ -72,7 +72,7 @@ class TableWriter(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Volume:
     """Rows and bytes of a micro-batch bound for one partition of a table."""
 
@@ -133,8 +133,8 @@ class EventSink:
         return self._tables[STORED].values("event_type")
 
     def is_begun(self, mark: BatchMark) -> bool:
-        """Whether any table holds its part of this micro-batch. Raises DataLossError (see TableWriter.is_written)."""
-        return any(table.is_written(mark) for table in self._tables.values())
+        """Whether a table holds its part of this micro-batch. Raises DataLossError (see TableWriter.is_written)."""
+        return any(table.is_written(mark) for verdict, table in self._tables.items() if verdict != GAP)
 
     def write(
         self,

@@ -182,7 +182,10 @@ class StreamOffset:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> StreamOffset:
         if document.get("version") != 1 or not isinstance(document.get("shards"), Mapping):
-            raise OptionError(f"this is not an offset that this version of kinesis-exact wrote: {json.dumps(document)}")
+            raise OptionError(
+                f"this is not an offset that this version of kinesis-exact reads: {json.dumps(document)}. Run the "
+                "version that wrote it, or start with a new checkpoint at a time"
+            )
         first = document.get("first")
         return cls(
             stream=str(document.get("stream")),

@@ -242,6 +242,36 @@ def test_a_shard_of_both_bounds_that_is_gone_since_is_no_loss_where_nothing_was_
     assert read(running.offset, running.offset) == []
 
 
+def test_from_a_time_to_an_offset_in_which_children_have_yet_to_begin_these_give_nothing(
+    server: KinesisServer, query: MakeQuery, read: Read
+) -> None:
+    since = server.now() - 10
+    one = put(server, 30, "one")
+    children = server.split("events", server.shards("events")[0]["ShardId"])
+    put(server, 30, "two")
+    running = query()
+    deadline = time.monotonic() + 20
+    while not running.log.ends or children[0] not in running.offset.shards:
+        assert time.monotonic() < deadline
+        running.batch()
+    begun = running.offset
+    assert {str(begun.shards[child]) for child in children} == {"trim_horizon"}
+    found = read(since, begun)
+    assert set(one) <= set(found)
+    assert sorted([*found, *read(begun)]) == sorted(read(since))
+
+
+def test_what_arrived_since_the_time_that_a_stream_keeps_is_still_there(
+    server: KinesisServer, options: dict[str, str], read: Read
+) -> None:
+    put(server, 5, "older", arrival=server.now() - 25 * 3600)
+    put(server, 5, "old", arrival=server.now() - 23 * 3600)
+    since = kinesis_source.kept_since(options)
+    assert since == pytest.approx(server.now() - 24 * 3600, abs=2)
+    server.enforce_retention("events")
+    assert sorted(read(since)) == sorted(f"old-{number}".encode() for number in range(5))
+
+
 def test_a_stream_made_anew_is_not_read_with_an_old_offset(
     server: KinesisServer, query: MakeQuery, options: dict[str, str], read: Read
 ) -> None:

@@ -286,7 +286,9 @@ def test_a_trimmed_start_is_passed_over_where_that_is_allowed(server: KinesisSer
     assert len(before) < 30
     assert (gap.shard_id, gap.sequence_number) == (shard, placed[len(before)])
     assert gap.arrived_at == pytest.approx(now - 70, abs=0.01)
-    assert f"the record {placed[len(before)]}, where reading was to go on, is gone" in str(gap.lost)
+    said = json.loads(str(gap.lost))
+    assert f"the record {placed[len(before)]}, where reading was to go on, is gone" in said["why"]
+    assert (said["from"], said["to"]) == (f"at:{placed[len(before)]}", f"at:{placed[30]}")
 
 
 def test_a_split_and_a_merge_lose_nothing_and_children_follow_their_parents(

@@ -113,9 +113,11 @@ class Audit:
             findings_path=path,
         )
 
-    def repair(self, found: Found, may_write: Callable[[], None] = lambda: None) -> Repaired:
-        """Lists duplicates that are not listed, and moves events that are stored twice there; see `repair`."""
+    def repair(self, may_write: Callable[[], None] = lambda: None) -> Repaired:
+        """Lists duplicates that are not listed, and moves events that are stored twice there. For `may_write`, and what
+        else it raises, see `repair`."""
         repair = Repair(self._spark, self.tables, self._config.lake.duplicate_payloads, may_write)
+        found = self.find()
         return repair.run(found.copies, found.stored_twice, found.first, found.last)
 
     def _keep(self, frame: DataFrame) -> DataFrame:

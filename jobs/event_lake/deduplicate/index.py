@@ -146,7 +146,7 @@ class IndexEngine:
                 "copies would be stored again. Nothing was written. Restore the file, or start with a new checkpoint "
                 "path."
             )
-        return Manifest.from_json(self._storage.read_text(path))
+        return Manifest.from_json(self._storage.read_text(path), path)
 
     # Merging
 

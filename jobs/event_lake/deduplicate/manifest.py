@@ -30,10 +30,17 @@ class Manifest:
         return json.dumps({"version": 1, **asdict(self)}, indent=0)
 
     @classmethod
-    def from_json(cls, text: str) -> Manifest:
+    def from_json(cls, text: str, path: str = "the manifest") -> Manifest:
+        """Raises DataLossError where another version wrote it; the message names `path`."""
         document = json.loads(text)
-        if document.pop("version") != 1:
-            raise DataLossError("the index of seen keys was written by another version of this project")
+        version = document.pop("version", None)
+        if version != 1:
+            raise DataLossError(
+                f"{path} was written by another version of event-lake (its form is version {version}, this one reads "
+                "1): what has been seen is not known, and copies would be stored again. Nothing was written. Run a "
+                'version that reads it, or start with a new checkpoint path at a time (docs/operations.md, "Starting '
+                'anew from a time").'
+            )
         segments = tuple(Segment(**segment) for segment in document.pop("segments"))
         return cls(segments=segments, **document)
 
