@@ -132,7 +132,7 @@ def test_a_recovery_that_is_killed_is_done_again_and_one_that_is_done_needs_no_f
             break
         except Killed:
             assert not (house.checkpoint_path / "recovered.json").exists()
-    assert steps == 3 + 2 + 1  # a table retired, a table looked through for what is unfinished, the checkpoint
+    assert steps == 4 + 3 + 1  # a table retired, a table looked through for what is unfinished, the checkpoint
     put(house, range(5, 15))
     assert house.run(spark) == Counts(received=10, stored=5, duplicates=5)
 

@@ -448,6 +448,7 @@ def test_each_commit_says_where_its_micro_batch_ends(tables: Callable[..., TwoTa
                 "batch_id": batch_id,
                 "end_offset": end_offset,
                 "offset_hash": hashlib.sha256(end_offset.encode()).hexdigest(),
+                "stored_at": STORED.isoformat(),
                 "complete_through": THROUGH,
             }
 

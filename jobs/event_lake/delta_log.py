@@ -27,6 +27,9 @@ class DeltaLog:
         self._storage = storage
         self.path = path
 
+    def exists(self) -> bool:
+        return bool(self._snapshot().version() >= 0)
+
     def last_version(self, app_id: str) -> int | None:
         """The last transaction of an identifier."""
         found = self._snapshot().transactions().get(app_id)

@@ -105,7 +105,9 @@ class DeltaTableWriter:
 
     def retire(self, query_id: str) -> None:
         """Lets Delta refuse whatever that query may yet commit here: the commit of a driver that stood still in it
-        fails, and one that begins later is left out."""
+        fails, and one that begins later is left out. Does nothing where there is no table."""
+        if not self._log.exists():
+            return
         known = self.last_number(query_id)
         self._retire(query_id, known)
         mark = self._last_mark(query_id)

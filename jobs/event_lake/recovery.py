@@ -2,8 +2,8 @@
 
 The newest commit of the events table says where in the stream everything before it is stored; reading goes on there.
 The keys of the window before it are in the table, and become the index of seen keys. What is left is a micro-batch of
-the old checkpoint that came into quarantine or duplicates, but not into events: reading begins in front of it, so its
-rows are deleted there. Nothing is read twice, nothing left out, and no copy of a stored event is taken for new.
+the old checkpoint that came into another table, but not into events: reading begins in front of it, so its rows are
+deleted there. Nothing is read twice, nothing left out, and no copy of a stored event is taken for new.
 
 Before any of it the old query is retired in every table: from then on Delta refuses whatever a driver of it may yet try
 to commit. So the old checkpoint is of no use afterwards. Every step may be repeated; the checkpoint is there once
