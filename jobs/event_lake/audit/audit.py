@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from event_lake.audit import accounts as books
 from event_lake.audit import copies, findings
 from event_lake.audit.repair import Repair, Repaired
-from event_lake.audit.report import Report
+from event_lake.audit.report import Report, count, is_wrong
 from event_lake.audit.stream import Span, judged_records, kept_since, shard_ranges
 from event_lake.audit.tables import (
     DUPLICATES_TABLE,
@@ -98,9 +98,8 @@ class Audit:
         return Found(span, first, last, records, settled, self._keep(judged), self._keep(twice))
 
     def report(self, found: Found) -> Report:
-        counts = self._counts(found)
-        wrong = any(counts[kind] for kind in books.WRONG) or counts["stored_twice"]
-        shown, path, in_gaps = self._explained(found) if wrong else ([], None, 0)
+        counts = count(found.settled, found.copies, found.stored_twice)
+        shown, path, in_gaps = self._explained(found) if is_wrong(counts) else ([], None, 0)
         return Report(
             stream=self._config.source.stream,
             start=found.span.start.isoformat(),
@@ -142,31 +141,6 @@ class Audit:
         look_back = self._asked.look_back or 2 * (dedup.window + dedup.margin)
         oldest = self.tables.duplicates(first, last).agg(F.unix_micros(F.min("first_arrived_at"))).collect()[0][0]
         return min(first - look_back, first if oldest is None else time_of(oldest))
-
-    def _counts(self, found: Found) -> dict[str, int]:
-        rows = sum((F.col(name) for name in books.TABLES), F.lit(0))
-        too_many = F.sum(rows - F.col("is_good").isNotNull().cast("int"))
-        number: dict[str, int] = {}
-        received = extra = 0
-        for frame in (found.settled, found.copies):
-            counted = frame.groupBy("became").agg(
-                F.count(F.lit(1)).alias("all"), F.count("is_good").alias("records"), too_many.alias("too_many")
-            )
-            for row in counted.collect():
-                number[row["became"]] = number.get(row["became"], 0) + row["all"]
-                received += row["records"]
-                extra += row["too_many"] if row["became"] == books.EXTRA else 0
-        return {
-            "received": received,
-            "stored": number.get(books.STORED, 0),
-            "duplicates": number.get(books.DUPLICATE, 0) + number.get(books.COUNTED, 0),
-            "quarantined": number.get(books.QUARANTINED, 0),
-            "missing": number.get(books.MISSING, 0),
-            "extra": extra,
-            "misplaced": number.get(books.MISPLACED, 0),
-            "altered": number.get(books.ALTERED, 0),
-            "stored_twice": found.stored_twice.count(),
-        }
 
     def _gaps(self, found: Found) -> DataFrame:
         """Recorded gaps that may reach into the range."""

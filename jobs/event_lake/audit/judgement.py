@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import zlib
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
@@ -19,6 +18,7 @@ import orjson
 import pyarrow as pa
 from pyspark.sql.types import BinaryType, LongType, StringType, StructField, StructType, TimestampType
 
+from event_lake.audit.unpacking import GZIP, ZSTD, unpack
 from kinesis_source.worker import forget_zip_finders
 
 KEYS = ("event_uuid", "event_name", "created_at")
@@ -27,7 +27,6 @@ TYPE = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 MILLENNIUM = Decimal(946_684_800)  # 2000-01-01T00:00:00Z in Unix seconds
 DAY = 86_400_000_000  # microseconds
-GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 # What `event_lake.audit.stream` makes of a raw record.
 JUDGED = StructType(
@@ -143,34 +142,3 @@ def _contradicts_itself(content: bytes) -> bool:
         if any(type(value) is not type(values[0]) or value != values[0] for value in values):
             return True
     return False
-
-
-def unpack(data: bytes, most: int) -> bytes | None:
-    """What gzip or zstd data hold; None where they are damaged or cut short, where something follows them, and where
-    they hold more than `most` bytes, or than 250 times their size and 1 MiB."""
-    bound = min(most, max(1024 * 1024, 250 * len(data)))
-    try:
-        return _gzip(data, bound) if data[:2] == GZIP else _zstd(data, bound)
-    except (zlib.error, OSError, pa.ArrowException):
-        return None
-
-
-def _gzip(data: bytes, bound: int) -> bytes | None:
-    found, rest, members = b"", data, 0
-    while rest:
-        member = zlib.decompressobj(wbits=31)
-        found += member.decompress(rest, bound - len(found) + 1)
-        rest, members = member.unused_data, members + 1
-        if not member.eof or len(found) > bound or members > 1000:
-            return None
-    return found
-
-
-def _zstd(data: bytes, bound: int) -> bytes | None:
-    found = b""
-    with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
-        while piece := stream.read(min(1024 * 1024, bound - len(found) + 1)):
-            found += piece
-            if len(found) > bound:
-                return None
-    return found

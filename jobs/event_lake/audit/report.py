@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from event_lake.audit import accounts as books
 from event_lake.errors import AccountingError, DataLossError
 
 # What is counted, in the order in which it is told. Each record of the range is in one of the second to the fourth, or
@@ -46,8 +51,7 @@ class Report:
         """0 where all is right; else as `errors` has it: records are lost, or the accounts do not add up."""
         if self.numbers["missing"]:
             return DataLossError.exit_code
-        wrong = any(self.numbers[name] for name in ("extra", "misplaced", "altered", "stored_twice"))
-        return AccountingError.exit_code if wrong else 0
+        return AccountingError.exit_code if is_wrong(self.numbers) else 0
 
     def __str__(self) -> str:
         return " ".join(f"{name}={self.numbers[name]}" for name in NUMBERS)
@@ -57,3 +61,35 @@ class Report:
         document = {**self.numbers, **asdict(self), "exit_code": self.exit_code, "seconds": seconds}
         del document["numbers"]
         return json.dumps(document, indent=1, default=str) + "\n"
+
+
+def count(settled: DataFrame, judged_copies: DataFrame, stored_twice: DataFrame) -> dict[str, int]:
+    """The first nine of NUMBERS: of settled accounts, and of what `copies` makes of the others."""
+    rows = sum((F.col(name) for name in books.TABLES), F.lit(0))
+    became, too_many = Counter[str](), Counter[str]()
+    received = 0
+    for frame in (settled, judged_copies):
+        counted = frame.groupBy("became").agg(
+            F.count(F.lit(1)).alias("all"),
+            F.count("is_good").alias("records"),
+            F.sum(rows - F.col("is_good").isNotNull().cast("int")).alias("too_many"),
+        )
+        for row in counted.collect():
+            became[row["became"]] += row["all"]
+            too_many[row["became"]] += row["too_many"]
+            received += row["records"]
+    return {
+        "received": received,
+        "stored": became[books.STORED],
+        "duplicates": became[books.DUPLICATE] + became[books.COUNTED],
+        "quarantined": became[books.QUARANTINED],
+        "missing": became[books.MISSING],
+        "extra": too_many[books.EXTRA],
+        "misplaced": became[books.MISPLACED],
+        "altered": became[books.ALTERED],
+        "stored_twice": stored_twice.count(),
+    }
+
+
+def is_wrong(numbers: Mapping[str, int]) -> bool:
+    return any(numbers[name] for name in ("missing", "extra", "misplaced", "altered", "stored_twice"))
