@@ -16,7 +16,12 @@ from event_lake.mark import BatchMark
 
 # Whole records: as file statistics their prefixes would stand in the table's log. And what differs in every row: the
 # least and the greatest of a file tell nothing there.
-WITHOUT_STATISTICS = ("payload", "data", "detail", "event_uuid", "sequence_number", "sub_sequence_number")
+WITHOUT_STATISTICS = (
+    *("payload", "data", "detail", "event_uuid", "partition_key"),
+    *("sequence_number", "sub_sequence_number"),
+)
+# Of a bad record the name may be anything that was sent.
+UNCHECKED = {"quarantine": ("event_name",)}
 
 
 class DeltaTableWriter:
@@ -32,7 +37,7 @@ class DeltaTableWriter:
         self._partitions = partitions
 
     def create(self) -> None:
-        left_out = (*WITHOUT_STATISTICS, *self._partitions)
+        left_out = (*WITHOUT_STATISTICS, *UNCHECKED.get(self._role, ()), *self._partitions)
         measured = [f.name for f in self._schema if f.name not in left_out and f.dataType != BooleanType()]
         (
             DeltaTable.createIfNotExists(self._spark)
