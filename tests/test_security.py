@@ -186,10 +186,10 @@ def test_the_calls_to_s3_are_those_that_are_documented(runs: Runs) -> None:
     assert set(documented("s3")) - made <= multipart | {"DeleteObject", "DeleteObjects"}
 
 
-def test_nothing_of_the_tables_is_ever_deleted(runs: Runs) -> None:
-    # But for what stands for an empty folder, which S3A takes away once there is a file.
-    deleted = {key for operation, key in runs.s3.made if operation.startswith("Delete") and not key.endswith("/")}
-    assert {key.partition("/")[0] for key in deleted} <= {"checkpoint", "events_lease"}
+def test_no_rows_and_no_commit_of_a_table_are_ever_deleted(runs: Runs) -> None:
+    deleted = {key for operation, key in runs.s3.made if operation.startswith("Delete")}
+    assert any(key.startswith("checkpoint/") for key in deleted)
+    assert [key for key in deleted if re.search(r"\.parquet$|_delta_log/\d+\.json$", key)] == []
 
 
 def test_the_policies_of_the_document_allow_the_actions_of_its_table_and_no_others() -> None:
