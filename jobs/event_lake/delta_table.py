@@ -12,13 +12,14 @@ from pyspark.sql.types import BooleanType, StructType
 from event_lake.delta_log import DeltaLog
 from event_lake.mark import BatchMark, LastBatch, older_than_table
 
-# Whole records: as file statistics their prefixes would stand in the table's log. And what differs in every row, or
-# takes all of its values in every file: the least and the greatest tell nothing there.
+# Whole records, and what producers choose: as file statistics their prefixes would stand in the table's log. And what
+# differs in every row, or takes all of its values in every file: the least and the greatest tell nothing there.
 WITHOUT_STATISTICS = (
-    *("payload", "data", "detail", "event_uuid", "event_subtype"),
+    *("payload", "data", "detail", "event_uuid", "event_subtype", "partition_key"),
     *("shard_id", "sequence_number", "sub_sequence_number"),
 )
-
+# Of a bad record the name may be anything that was sent.
+UNCHECKED = {"quarantine": ("event_name",)}
 
 # From here on a transaction's number says that its identifier is out of use, and what its last micro-batch was.
 RETIRED = 2**62
@@ -42,7 +43,7 @@ class DeltaTableWriter:
         return self._path
 
     def create(self) -> None:
-        left_out = (*WITHOUT_STATISTICS, *self._partitions)
+        left_out = (*WITHOUT_STATISTICS, *UNCHECKED.get(self._role, ()), *self._partitions)
         measured = [f.name for f in self._schema if f.name not in left_out and f.dataType != BooleanType()]
         (
             DeltaTable.createIfNotExists(self._spark)
