@@ -13,7 +13,6 @@ import botocore.auth
 import botocore.awsrequest
 import pytest
 from botocore.credentials import ReadOnlyCredentials
-from sts_server import StsServer, sts_server
 
 from embedded_aws import EmbeddedAws
 from kinesis_query import KinesisQuery
@@ -24,6 +23,7 @@ from kinesis_source.credentials import hidden
 from kinesis_source.options import Options
 from kinesis_source.signing import Signer
 from kinesis_source.source import KinesisStreamReader
+from sts_server import StsServer, sts_server
 
 MakeQuery = Callable[..., KinesisQuery]
 ROLE = "arn:aws:iam::123456789012:role/reader"
