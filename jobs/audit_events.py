@@ -20,6 +20,7 @@ from event_lake.audit import Asked, Audit
 from event_lake.audit.findings import sentence
 from event_lake.config import Config, parse_duration, read_config
 from event_lake.errors import EventLakeError
+from event_lake.lease import stopped_lake
 from event_lake.session import create_session
 from event_lake.storage import Storage, configuration_text
 
@@ -85,8 +86,8 @@ def _run_audit(config: Config, asked: Asked, report_path: str | None, repair: bo
 
 def _repair(spark: SparkSession, config: Config, asked: Asked) -> dict[str, int]:
     """What it has done. The job is stopped meanwhile: a table has one writer."""
-    with Audit(spark, config, asked) as audit:
-        return dataclasses.asdict(audit.repair())
+    with stopped_lake(Storage.of_session(spark), config) as lease, Audit(spark, config, asked) as audit:
+        return dataclasses.asdict(audit.repair(lease.check))
 
 
 if __name__ == "__main__":

@@ -156,6 +156,10 @@ def test_text_that_is_not_toml_is_refused_with_its_place() -> None:
         ("dedup.window", '"999999999999999 days"'),
         ("dedup.window", '"' + "9" * 400 + ' hours"'),
         ("dedup.margin", '"119 minutes"'),
+        ("maintenance.target_file_size", '"1023 KB"'),
+        ("maintenance.most_small_files", "1"),
+        ("maintenance.keep_deleted_files", '"59 minutes"'),
+        ("maintenance.keep_log", '"23 hours"'),  # keep_deleted_files is 24
         ("trigger.interval", "60"),
     ],
 )

@@ -3,10 +3,10 @@
 An event's path, by file: `source` reads raw records; `parse` gives each a verdict, as `verdict` judges it (`compressed`
 unpacks it); `batch` runs, counts (`metrics`) and checks each micro-batch, in which `deduplicate` tells first copies
 from duplicates and `event_types` bounds how many types a day adds; `sink` writes it to the events, duplicates,
-quarantine and gaps tables (`delta_table`, `file_table`). `pipeline` puts this together and `supervise` watches it run, until
-`stop` is asked for; `lease` (in a `lease_store`) keeps every other driver out, `belonging` looks whether checkpoint and
-tables (by their `delta_log`) belong together, `recovery` makes a checkpoint from the tables. `schema` has every table's
-columns, `config` every key, `errors` what can go wrong; `mark` names a micro-batch; `checkpoint`, `storage`,
-`s3_client` and `session` are Spark's log, small files and settings.
+quarantine and gaps tables (`delta_table`, `file_table`), which `upkeep` keeps quick to read. `pipeline` puts this
+together and `supervise` watches it run, until `stop` is asked for; `lease` (in a `lease_store`) keeps every other
+driver out, `belonging` looks whether checkpoint and tables (by their `delta_log`) belong together, `recovery` makes a
+checkpoint from the tables. `schema` has every table's columns, `config` every key, `errors` what can go wrong; `mark`
+names a micro-batch; `checkpoint`, `storage`, `s3_client` and `session` are Spark's log, small files and settings.
 `audit` is another job: it holds the stream against the tables.
 """

@@ -17,6 +17,7 @@ from event_lake.event_types import EventTypes
 from event_lake.mark import BatchMark, source_offset
 from event_lake.metrics import Counts, PlanMetrics, check_accounting
 from event_lake.sink import EventSink, Volume, volumes
+from event_lake.upkeep.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class BatchWriter:
         sink: EventSink,
         *,
         may_write: Callable[[], None] = lambda: None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._spark = spark
         self._checkpoint = checkpoint
@@ -47,6 +49,7 @@ class BatchWriter:
         self._types = types
         self._sink = sink
         self._may_write = may_write
+        self._keeper = keeper
         self.totals = Counts()
         self.busy = False
         self.finished: int | None = None  # the last micro-batch that is in the tables
@@ -60,6 +63,8 @@ class BatchWriter:
                 raise Stopped(f"asked to stop; micro-batch {batch_id} waits for the next start")
             self._process(batch, batch_id)
             self.finished = batch_id
+            if self._keeper and not self.stopping:
+                self._keeper.after_batch()
         except (EventLakeError, Stopped) as error:
             self.failure = error
             raise

@@ -88,6 +88,19 @@ class Trigger:
 
 
 @dataclass(frozen=True)
+class Maintenance:
+    longest_pause: timedelta = timedelta(seconds=10)
+    target_file_size: Bytes = Bytes(128 * 1024 * 1024)
+    most_small_files: int = 50
+    vacuum_every: timedelta = timedelta(hours=24)
+    keep_deleted_files: timedelta = timedelta(hours=24)
+    keep_log: timedelta = timedelta(days=7)
+
+
+DEFAULT_MAINTENANCE = Maintenance()
+
+
+@dataclass(frozen=True)
 class Lease:
     time: timedelta = timedelta(seconds=60)
 
@@ -99,6 +112,7 @@ class Config:
     checkpoint: Checkpoint
     dedup: Dedup
     trigger: Trigger
+    maintenance: Maintenance = DEFAULT_MAINTENANCE
     lease: Lease = Lease()
     spark: Mapping[str, str] = field(default_factory=dict)  # Spark settings, keys without the leading "spark."
 
@@ -237,13 +251,22 @@ def _check(config: Config) -> None:
         "dedup.window": (config.dedup.window, timedelta(seconds=1)),
         # What the clock may step back without a record being dropped as late.
         "dedup.margin": (config.dedup.margin, timedelta(hours=2)),
+        # A reader that has begun must be able to end.
+        "maintenance.keep_deleted_files": (config.maintenance.keep_deleted_files, timedelta(hours=1)),
+        "maintenance.keep_log": (config.maintenance.keep_log, config.maintenance.keep_deleted_files),
         "lease.time": (config.lease.time, timedelta(seconds=1)),
     }
     for key, (value, bound) in least.items():
         if value < bound:
             raise ConfigError(f"{key} is {value}; expected at least {bound}")
-    if config.lake.target_file_size.count < 1024**2:
-        raise ConfigError("lake.target_file_size is under 1 MB")
+    for key, size in (
+        ("lake.target_file_size", config.lake.target_file_size),
+        ("maintenance.target_file_size", config.maintenance.target_file_size),
+    ):
+        if size.count < 1024**2:
+            raise ConfigError(f"{key} is under 1 MB")
+    if config.maintenance.most_small_files < 2:
+        raise ConfigError(f"maintenance.most_small_files is {config.maintenance.most_small_files}; expected at least 2")
     if config.lake.new_types_per_day < 0:
         raise ConfigError(f"lake.new_types_per_day is {config.lake.new_types_per_day}; expected 0 (no bound) or more")
 

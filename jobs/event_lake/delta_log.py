@@ -56,11 +56,17 @@ class DeltaLog:
                 yield mark
 
     def _snapshot(self) -> Any:
-        # The newest, not the one at hand: Delta compares with it, and leaves out in silence what it thinks is there.
-        jvm: Any = self._spark._jvm
-        none = jvm.scala.Option.empty()
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self._spark._jsparkSession, self.path)
-        return log.update(False, none, none)
+        return newest_snapshot(self._spark, self.path)
+
+
+def newest_snapshot(spark: SparkSession, path: str) -> Any:
+    """Delta's own org.apache.spark.sql.delta.Snapshot of a table, which need not be there, as it is now.
+
+    The newest, not the one at hand: Delta compares with it, and leaves out in silence what it thinks is there.
+    """
+    jvm: Any = spark._jvm
+    none = jvm.scala.Option.empty()
+    return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).update(False, none, none)
 
 
 def _mark_in(commit: str) -> BatchMark | None:

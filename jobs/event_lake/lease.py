@@ -35,12 +35,25 @@ RENEWALS = 5  # in the time after which a holder that is silent loses the lease
 WAIT_SECONDS = 1.0  # between two looks of one that waits
 TELL_SECONDS = 60.0
 RELEASED = "released"
+GIVE_UP = 1.5  # times lease.time
 
 
 def lease_of(storage: Storage, config: Config) -> Lease:
     """The lease on the configured lake."""
     url = f"{storage.qualified(config.lake.path).rstrip('/')}_lease"
     return Lease(store_at(url, storage), url, config.lease.time.total_seconds())
+
+
+@contextmanager
+def stopped_lake(storage: Storage, config: Config) -> Iterator[Lease]:
+    """The lease for work that is done while the job is stopped. Raises LeaseError while another driver lives."""
+    lease = lease_of(storage, config)
+    # A driver that died without a word is out after lease.time; one that lives is not to be waited for.
+    until = time.monotonic() + GIVE_UP * config.lease.time.total_seconds()
+    if not lease.acquire(lambda: time.monotonic() > until):
+        raise LeaseError(f"another driver holds the lake {config.lake.path} and is alive; stop it first")
+    with lease:
+        yield lease
 
 
 class Lease:

@@ -24,6 +24,8 @@ from event_lake.source import kinesis_options, named_failure, raw_records
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
 from event_lake.supervise import supervise
+from event_lake.upkeep.keeper import keeper_of
+from event_lake.upkeep.settings import for_new_tables
 
 
 def run(
@@ -54,6 +56,7 @@ def _run(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease, u
     checkpoint = CheckpointLog(storage, config.checkpoint.path)
     now = datetime.now(UTC)
     refuse_backward_clock(checkpoint.last_planned(), now, config.dedup.window, config.dedup.margin)
+    for_new_tables(spark, config.maintenance)
     sink = EventSink(spark, storage, config.lake)
     check_belonging(checkpoint, sink, config.source)
     engine = engine_for(spark, storage, checkpoint, config)
@@ -63,14 +66,19 @@ def _run(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease, u
     sink.create()
     types = EventTypes(storage, checkpoint, config.lake.new_types_per_day)
     types.open(sink.event_types)
-    writer = BatchWriter(spark, checkpoint, engine, types, sink, may_write=lease.check)
+    keeper = keeper_of(spark, storage, config, lease.check)
+    writer = BatchWriter(spark, checkpoint, engine, types, sink, may_write=lease.check, keeper=keeper)
 
     recovered = checkpoint.recovered()
     raw = raw_records(spark, config, goal, begin=recovered.end_offset if recovered else None)
     parsed = parse(raw, config.source.most_unpacked.count)
     query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
 
-    supervise(query, writer, stop, lease, lambda: goal is not None and _covers(checkpoint, goal))
+    try:
+        supervise(query, writer, stop, lease, lambda: goal is not None and _covers(checkpoint, goal))
+    finally:
+        if keeper:
+            keeper.stop()
     return writer.totals
 
 

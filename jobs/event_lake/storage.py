@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -50,6 +51,13 @@ class Storage:
 
     def exists(self, path: str) -> bool:
         return bool(self._file_system(path).exists(self._path(path)))
+
+    def modified(self, path: str) -> datetime | None:
+        """When the file was last written; None where there is none."""
+        if not self.exists(path):
+            return None
+        status = self._file_system(path).getFileStatus(self._path(path))
+        return datetime.fromtimestamp(status.getModificationTime() / 1000, UTC)
 
     def read_text(self, path: str) -> str:
         """Raises ConfigError where there is no such file."""

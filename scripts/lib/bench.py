@@ -3,6 +3,7 @@
     scripts/bench [path]    the whole path, Kinesis to Delta, against plain Spark on the same events
     scripts/bench source    the Kinesis source alone, against a plain boto3 loop
     scripts/bench dedup     the deduplication alone, its two engines at several numbers of keys
+    scripts/bench tables    a simulated day of micro-batches in the tables, with maintenance and without
 
 Figures go to stdout, progress to stderr; --json keeps everything. Exit code 0: measured; 1: a run failed or its result
 was wrong.
@@ -18,9 +19,10 @@ from types import FrameType
 import bench_dedup
 import bench_path
 import bench_source
+import bench_tables
 from bench_run import RunFailed
 
-COMMANDS = {"path": bench_path, "source": bench_source, "dedup": bench_dedup}
+COMMANDS = {"path": bench_path, "source": bench_source, "dedup": bench_dedup, "tables": bench_tables}
 
 
 def main(arguments: list[str]) -> int:
