@@ -34,12 +34,6 @@ def test_killed_with_kill_9_every_event_is_there_once_after_a_restart(tmp_path: 
     assert campaign.tally.ends() == {end: Counter({"killed there": 1}) for end in KILLED[engine]}
 
 
-def test_tasks_that_run_twice_and_executors_that_are_killed_store_every_event_once(tmp_path: Path) -> None:
-    with World(tmp_path, "index", seed=5, rate=30, clustered=True) as world:
-        campaign = Campaign(world)
-        campaign.run(aimed(["executors killed"], seed=5), NO_LIMIT)
-
-
 def test_a_seed_fixes_the_plan_and_a_deck_holds_every_moment() -> None:
     drawn = [life for life, _ in zip(lives(3, "index"), range(60), strict=False)]
     assert drawn == [life for life, _ in zip(lives(3, "index"), range(60), strict=False)]

@@ -109,6 +109,8 @@ def keep(world: World, folder: Path) -> None:
     """Everything that is in the store, for whoever looks into it."""
     for page in world.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
         for entry in page.get("Contents", []):
+            if entry["Key"].endswith("/"):
+                continue  # S3A's mark of an empty folder
             place = folder / entry["Key"]
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(world.s3.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read())
