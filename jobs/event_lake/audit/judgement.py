@@ -25,7 +25,7 @@ KEYS = ("event_uuid", "event_name", "created_at")
 KEY_BYTES = tuple(key.encode() for key in KEYS)
 TYPE = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-MILLENNIUM = Decimal(946_684_800)  # 2000-01-01T00:00:00Z in Unix seconds
+MILLENNIUM = 946_684_800  # 2000-01-01T00:00:00Z in Unix seconds
 DAY = 86_400_000_000  # microseconds
 
 # What `event_lake.audit.stream` makes of a raw record.
@@ -119,11 +119,14 @@ def _is_name(value: Any) -> bool:
 
 def _created(value: Any, arrived_micros: int) -> int | None:
     """Unix microseconds, floor; None where it is no number, or before 2000 or more than a day after arrival."""
+    if type(value) is int:
+        micros = value * 1_000_000
+        return micros if MILLENNIUM * 1_000_000 <= micros <= arrived_micros + DAY else None
     is_text = type(value) is str and len(value) <= 1000 and NUMBER.fullmatch(value) is not None
-    if type(value) not in (int, float) and not is_text:
+    if type(value) is not float and not is_text:
         return None
     try:
-        seconds = Decimal(value if type(value) is int else str(value))
+        seconds = Decimal(str(value))
     except ArithmeticError:
         return None  # an exponent beyond all reason
     # Within the last microsecond that is allowed: the table keeps no more of it.
