@@ -21,7 +21,7 @@ FIXED = {
     "spark.sql.session.timeZone": "UTC",
     # An empty micro-batch after each one would only scan the state again.
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
-    # The accounting counts what the tasks that won have read; the loser of two may have filled the cache (seen: exit 4).
+    # The accounting counts what tasks that won have read; the loser of two may have filled the cache (seen: exit 4).
     "spark.speculation": "false",
     # Microseconds with their time zone, as every other engine reads them; Spark's default is the old INT96.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",

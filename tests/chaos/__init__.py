@@ -4,6 +4,6 @@
 of the job, one after the other on one checkpoint, each with its weather and its end. A `life` is one spark-submit,
 under `watch`, in a `world`: the faithful Kinesis server with `producers` that never stop, an S3 server behind a
 `proxy` that lays an `ambush` at one of the `moments`, and, where the machine allows them, a `clock` that jumps, a
-`disk` that is full, and a `cluster` whose tasks run twice. `truth` then says whether the tables hold each record
+`disk` that is full, and a `cluster` whose executors are killed. `truth` then says whether the tables hold each record
 exactly once, and `tally` what was done.
 """

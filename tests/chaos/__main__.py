@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=600, help="or after so many minutes (default %(default)s)")
     parser.add_argument("--seed", type=int, help="repeats the plan of another run (default: a new one)")
     parser.add_argument("--engine", choices=ENGINES, default="index", help="dedup.engine (default %(default)s)")
-    parser.add_argument("--cluster", action="store_true", help="on a small Spark cluster, with speculative tasks")
+    parser.add_argument("--cluster", action="store_true", help="on a small Spark cluster, and kill executors")
     parser.add_argument("--check-every", type=int, default=25, help="kills between two checks (default %(default)s)")
     parser.add_argument("--rate", type=int, default=30, help="records put a second (default %(default)s)")
     parser.add_argument("--logs", type=Path, help="keep logs there (default: a temporary folder, kept on failure)")

@@ -1,7 +1,6 @@
-"""A Spark cluster on this machine, where tasks run twice: speculation is off in Spark's local mode.
+"""A Spark cluster on this machine: an executor that is killed takes its tasks and its cached blocks along.
 
-One master and two workers with two names of loopback, since Spark never runs a second copy of a task on the same host.
-Nearly every task gets its copy, and an executor that is killed takes its tasks and its cached blocks along.
+One master and two workers with two names of loopback.
 """
 
 from __future__ import annotations
@@ -22,14 +21,6 @@ from .watch import kill
 HOSTS = ("127.0.0.1", "localhost")
 START_SECONDS = 60.0
 EXECUTOR = b"CoarseGrainedExecutorBackend"
-SPECULATION = {
-    "speculation": "true",
-    "speculation.interval": "20ms",
-    "speculation.minTaskRuntime": "10ms",
-    "speculation.multiplier": "1.01",
-    "speculation.quantile": "0.01",
-    "speculation.task.duration.threshold": "50ms",
-}
 
 
 class SmallCluster:
@@ -62,7 +53,7 @@ class SmallCluster:
 
     def settings(self) -> dict[str, str]:
         """Of the job's [spark] section."""
-        return {"master": self._url, "executor.memory": "640m", "executor.cores": "2", **SPECULATION}
+        return {"master": self._url, "executor.memory": "640m", "executor.cores": "2"}
 
     def executors(self) -> list[int]:
         """The processes in which tasks run now."""
