@@ -23,6 +23,7 @@ from event_lake.deduplicate.operator import deduplicate
 from event_lake.errors import AccountingError, DataLossError
 from event_lake.event_types import EventTypes
 from event_lake.lease import lease_of
+from event_lake.mark import BatchMark
 from event_lake.metrics import Counts
 from event_lake.sink import EventSink
 from event_lake.source import parsed_records
@@ -134,6 +135,22 @@ def test_records_without_a_uuid_are_all_kept_in_quarantine(spark: SparkSession, 
     assert len({row["sequence_number"] for row in house.quarantine()}) == 20
 
 
+def ended_at(house: LakeHouse, position: str, another: str) -> None:
+    """Lets the last micro-batch have ended elsewhere, by its checkpoint and by the mark in the events table."""
+    last = max((house.checkpoint_path / "offsets").glob("[0-9]*"), key=lambda path: int(path.name))
+    commit = max((house.events_path / "_delta_log").glob("*.json"))
+    *others, end_offset = last.read_text().splitlines()
+    changed = end_offset.replace(position, another)
+    mark = BatchMark("", 0, changed, None)
+    lines = [json.loads(line) for line in commit.read_text().splitlines()]
+    (info,) = (line["commitInfo"] for line in lines if "commitInfo" in line)
+    left = json.loads(info["userMetadata"]) | {"end_offset": changed, "offset_hash": mark.offset_hash}
+    info["userMetadata"] = json.dumps(left)
+    for path, text in ((last, [*others, changed]), (commit, map(json.dumps, lines))):
+        (path.parent / f".{path.name}.crc").unlink(missing_ok=True)
+        path.write_text("\n".join(text))
+
+
 @ENGINES
 def test_records_lost_to_retention_are_one_row_of_the_gaps_table_where_that_is_allowed(
     spark: SparkSession, house: LakeHouse, engine: str
@@ -146,9 +163,7 @@ def test_records_lost_to_retention_are_one_row_of_the_gaps_table_where_that_is_a
     assert not house.gaps_path.exists()
     numbers += [house.server.put("events", event(n), shard=shard)["SequenceNumber"] for n in range(50, 60)]
     # As if it had been planned to go on with the first of the new records, and stopped for longer than retention.
-    last = max((house.checkpoint_path / "offsets").glob("[0-9]*"), key=lambda path: int(path.name))
-    (last.parent / f".{last.name}.crc").unlink(missing_ok=True)
-    last.write_text(last.read_text().replace(f"after:{numbers[49]}", f"at:{numbers[50]}"))
+    ended_at(house, f"after:{numbers[49]}", f"at:{numbers[50]}")
     house.server.trim("events", shard, before_sequence_number=numbers[55])
     with pytest.raises(DataLossError, match=rf"DATA LOSS in shard {shard}.*{numbers[50]}"):
         house.run(spark, dedup_engine=engine)

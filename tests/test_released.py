@@ -76,5 +76,7 @@ def test_an_index_of_another_version_is_refused_and_says_what_to_do(spark: Spark
     left_by(next(form for form in FORMS if form.endswith("index")), house)
     for manifest in (house.checkpoint_path / "seen").glob("*.json"):
         manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 99'))
-    with pytest.raises(DataLossError, match=r"seen/0\.json.*version 99.*start with a new checkpoint path"):
+    with pytest.raises(
+        DataLossError, match=r"seen/1\.json.*version 99.*recover from the tables into a new checkpoint path"
+    ):
         house.run(spark, dedup_engine="index")

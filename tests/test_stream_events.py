@@ -10,6 +10,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -140,11 +141,9 @@ def test_an_older_checkpoint_ends_with_exit_code_3_and_says_what_to_do(house: La
 def test_a_driver_that_stood_still_is_followed_by_another_and_commits_nothing_when_it_goes_on(house: LakeHouse) -> None:
     put(house, range(40))
     # Longer than this machine may keep a living driver's thread waiting.
-    with (
-        house.submit(lease_time="4 seconds") as stopped,
-        house.submit("--until-caught-up", lease_time="4 seconds") as next_one,
-    ):
+    with house.submit(lease_time="4 seconds") as stopped, ExitStack() as later:
         stopped.until(lambda: len(house.uuids()) == 40, every=0.2)
+        next_one = later.enter_context(house.submit("--until-caught-up", lease_time="4 seconds"))
         next_one.until(lambda: "waiting for=lease" in next_one.output(), every=0.2)
         stopped.send(signal.SIGSTOP)
         put(house, range(20, 80))

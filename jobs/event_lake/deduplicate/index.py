@@ -61,8 +61,8 @@ class IndexEngine:
         if self._checkpoint.has("state"):
             raise ConfigError(
                 f'dedup.engine is "index", but the checkpoint {self._checkpoint.path} was written with "spark", whose '
-                'state it cannot read. Set dedup.engine = "spark", or start with a new checkpoint path '
-                "(docs/operations.md)."
+                'state it cannot read. Set dedup.engine = "spark", or recover from the tables into a new '
+                "checkpoint path (docs/operations.md)."
             )
         # What the next micro-batch needs: a new one, or the replay of one that is not committed.
         before = planned.batch_id - (planned.batch_id != self._checkpoint.newest_committed())
@@ -144,8 +144,8 @@ class IndexEngine:
         if not self._storage.exists(path):
             raise DataLossError(
                 f"{path} is missing: what micro-batch {batch_id} and those before it have seen is not known, and "
-                "copies would be stored again. Nothing was written. Restore the file, or start with a new checkpoint "
-                "path."
+                "copies would be stored again. Nothing was written. Restore the file, or recover from the tables into "
+                "a new checkpoint path (docs/operations.md)."
             )
         return Manifest.from_json(self._storage.read_text(path), path)
 

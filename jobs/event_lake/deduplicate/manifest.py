@@ -38,8 +38,7 @@ class Manifest:
             raise DataLossError(
                 f"{path} was written by another version of event-lake (its form is version {version}, this one reads "
                 "1): what has been seen is not known, and copies would be stored again. Nothing was written. Run a "
-                'version that reads it, or start with a new checkpoint path at a time (docs/operations.md, "Starting '
-                'anew from a time").'
+                "version that reads it, or recover from the tables into a new checkpoint path (docs/operations.md)."
             )
         segments = tuple(Segment(**segment) for segment in document.pop("segments"))
         return cls(segments=segments, **document)
