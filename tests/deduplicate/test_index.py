@@ -244,7 +244,7 @@ def test_a_checkpoint_of_the_other_engine_is_refused_with_the_way_on(stream: Cal
     other = stream(engine="spark")
     other.put(record("a", 1))
     other.restart(engine="index")
-    with pytest.raises(ConfigError, match=r'written with "spark".*dedup.engine = "spark", or start with a new'):
+    with pytest.raises(ConfigError, match=r'written with "spark".*"spark", or recover from the tables into a new'):
         other.running()
     shutil.rmtree(other.checkpoint)
     other.put(record("a", 2))
