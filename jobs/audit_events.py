@@ -18,29 +18,24 @@ from pyspark.sql import SparkSession
 
 from event_lake.audit import Asked, Audit
 from event_lake.audit.findings import sentence
-from event_lake.config import Config, parse_duration, read_config
-from event_lake.errors import EventLakeError
+from event_lake.config import Config, parse_duration
+from event_lake.job import exit_code_of
 from event_lake.lease import stopped_lake
 from event_lake.session import create_session
-from event_lake.storage import Storage, configuration_text
+from event_lake.storage import Storage
 
 log = logging.getLogger("event_lake")
 
 
 def main(arguments: list[str]) -> int:
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for chatty in ("py4j", "botocore"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     given = _parse_arguments(arguments)
-    try:
-        config = read_config(configuration_text(given.config), given.set)
-        look_back = parse_duration("--look-back", given.look_back) if given.look_back else None
-        findings_path = f"{given.report}.findings" if given.report else None
-        asked = Asked(given.since, given.until, look_back, given.show, findings_path)
-        return _run_audit(config, asked, given.report, given.repair)
-    except EventLakeError as error:
-        log.error("failed exit_code=%d %s", error.exit_code, error)
-        return error.exit_code
+    return exit_code_of(given, lambda config: _run_audit(config, _asked(given), given.report, given.repair))
+
+
+def _asked(given: argparse.Namespace) -> Asked:
+    look_back = parse_duration("--look-back", given.look_back) if given.look_back else None
+    findings_path = f"{given.report}.findings" if given.report else None
+    return Asked(given.since, given.until, look_back, given.show, findings_path)
 
 
 def _parse_arguments(arguments: list[str]) -> argparse.Namespace:

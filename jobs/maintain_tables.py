@@ -8,37 +8,30 @@ Exit codes: 0 done, 2 wrong configuration, 1 anything else: a job that holds the
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 
-from event_lake.config import read_config
-from event_lake.errors import EventLakeError
+from event_lake.config import Config
+from event_lake.job import exit_code_of
 from event_lake.session import create_session
-from event_lake.storage import configuration_text
 from event_lake.upkeep.stopped import maintain
-
-log = logging.getLogger("event_lake")
 
 
 def main(arguments: list[str]) -> int:
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("py4j").setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(prog="maintain_tables.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--config", required=True, metavar="FILE", help="TOML file, on any Hadoop path")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="goes before the file")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
     given, _ = parser.parse_known_args(arguments)  # Glue adds arguments of its own
+    return exit_code_of(given, lambda config: _maintain(config, given.dry_run))
+
+
+def _maintain(config: Config, dry_run: bool) -> int:
+    spark = create_session(config)
     try:
-        config = read_config(configuration_text(given.config), given.set)
-        spark = create_session(config)
-        try:
-            maintain(spark, config, given.dry_run, say=lambda line: print(line, flush=True))
-        finally:
-            spark.stop()
-        return 0
-    except EventLakeError as error:
-        log.error("failed exit_code=%d %s", error.exit_code, error)
-        return error.exit_code
+        maintain(spark, config, dry_run, say=lambda line: print(line, flush=True))
+    finally:
+        spark.stop()
+    return 0
 
 
 if __name__ == "__main__":

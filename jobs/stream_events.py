@@ -16,28 +16,20 @@ import os
 import sys
 import time
 
-from event_lake.config import Config, read_config
-from event_lake.errors import EventLakeError
+from event_lake.config import Config
+from event_lake.job import exit_code_of
 from event_lake.metrics import Counts
 from event_lake.pipeline import run
 from event_lake.session import create_session
 from event_lake.stop import StopRequest
-from event_lake.storage import Storage, configuration_text
+from event_lake.storage import Storage
 
 log = logging.getLogger("event_lake")
 
 
 def main(arguments: list[str]) -> int:
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for chatty in ("py4j", "botocore"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     given = _parse_arguments(arguments)
-    try:
-        config = read_config(configuration_text(given.config), given.set)
-        return _run_job(config, given)
-    except EventLakeError as error:
-        log.error("failed exit_code=%d %s", error.exit_code, error)
-        return error.exit_code
+    return exit_code_of(given, lambda config: _run_job(config, given))
 
 
 def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
