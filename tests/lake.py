@@ -16,6 +16,7 @@ from typing import Any
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+import class_archive
 from event_lake.config import Config, read_config
 from event_lake.metrics import Counts
 from event_lake.pipeline import run
@@ -24,6 +25,7 @@ from event_lake.storage import Storage
 from kinesis_server import KinesisServer
 
 ROOT = Path(__file__).resolve().parent.parent
+UNTIL_CAUGHT_UP = "--until-caught-up"
 ENGINE_VARIABLE = "EVENT_LAKE_TEST_ENGINE"  # set by conftest.py: the engine of tests that do not choose one
 ACCOUNTING = re.compile(
     r"received=(\d+) stored=(\d+) duplicates=(\d+) quarantined=(\d+) late_dropped=(\d+) batch=(\d+)"
@@ -106,10 +108,10 @@ class Job:
 
     def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str] = os.environ) -> None:
         self.log = folder / f"job-{time.monotonic_ns()}.log"
+        self._learned = self.log.with_suffix(".jsa")
+        options = class_archive.java_options(self._learned if UNTIL_CAUGHT_UP in command else None)
+        environment = {"SPARK_SUBMIT_OPTS": options, **environment}
         with self.log.open("w") as output:
-            # A job this short never earns back what Java's optimising compiler costs, which is half of its CPU time.
-            short = {"SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
-            environment = {**short, **environment}
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
 
     def __enter__(self) -> Job:
@@ -119,7 +121,10 @@ class Job:
         self.kill()
 
     def wait(self, seconds: float = 180) -> int:
-        return self.process.wait(seconds)
+        code = self.process.wait(seconds)
+        if code == 0:
+            class_archive.keep(self._learned)
+        return code
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import class_archive
 from event_lake.config import Lease
 from event_lake.errors import ConfigError, LeaseError
 from event_lake.lease import lease_of
@@ -140,7 +141,7 @@ def test_the_command_ends_with_exit_code_2_where_it_cannot_maintain_what_it_is_g
     (tmp_path / "job.toml").touch()
     options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     command = [str(ROOT / "scripts" / "maintain-tables"), "--config", str(tmp_path / "job.toml"), *options]
-    environment = {**os.environ, "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+    environment = {**os.environ, "SPARK_SUBMIT_OPTS": class_archive.java_options()}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
     assert done.returncode == 2, done.stdout + done.stderr
     assert f"lake.path: there is no Delta table at {tmp_path / 'events'}" in done.stdout
