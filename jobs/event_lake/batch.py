@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame, SparkSession
 
 from event_lake.checkpoint import CheckpointLog
+from event_lake.contracts.broken import tell_broken
 from event_lake.deduplicate import Engine, Judged
 from event_lake.deduplicate.verdicts import DUPLICATE, GAP, QUARANTINED, STORED
 from event_lake.errors import EventLakeError
@@ -107,6 +108,8 @@ class BatchWriter:
         self._sink.write(judged.rows, parts, mark, datetime.now(UTC), self._may_write)
         self._may_write()
         judged.remember()
+        if counts.contract_broken:
+            tell_broken(judged.rows, mark.batch_id)
         return counts
 
     def _is_begun(self, mark: BatchMark) -> bool:
@@ -136,6 +139,7 @@ def count(plan: PlanMetrics, parts: Sequence[Volume]) -> Counts:
         quarantined=rows(QUARANTINED),
         late_dropped=plan.late,
         gaps=rows(GAP),
+        contract_broken=sum(part.broken for part in parts),
     )
 
 

@@ -1,13 +1,14 @@
 """The Kinesis source with parsing in it: records are parsed where they are read.
 
 As a step of its own in Spark's plan, parsing takes every record from a Python process through the JVM to another and
-back. So this is `kinesis-exact` with other columns: same offsets, same options, one more.
+back. So this is `kinesis-exact` with other columns: same offsets, same options, two more. Contracts reach the workers
+as a part of the reader, and not from files: the workers have no Hadoop to read those with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
@@ -19,11 +20,16 @@ from event_lake.schema import PARSED_RECORD
 from kinesis_source.options import Options
 from kinesis_source.source import KinesisStreamReader
 
+if TYPE_CHECKING:
+    from event_lake.contracts.contract_set import ContractSet
+
 UNPACKED_OPTION = "mostUnpacked"
+CONTRACTS_OPTION = "contracts"
 
 
 class ParsedKinesis(kinesis_source.KinesisDataSource):
-    """Columns: schema.PARSED_RECORD. Options: those of `kinesis-exact`, and `mostUnpacked`, see `parse`."""
+    """Columns: schema.PARSED_RECORD. Options: those of `kinesis-exact`; `mostUnpacked`, see `parse`; `contracts`, a
+    ContractSet as text, where there are some."""
 
     @classmethod
     def name(cls) -> str:
@@ -33,19 +39,31 @@ class ParsedKinesis(kinesis_source.KinesisDataSource):
         return PARSED_RECORD
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:
-        options = {name: value for name, value in self.options.items() if name.lower() != UNPACKED_OPTION.lower()}
-        return ParsedStreamReader(Options.parse(options), int(self.options[UNPACKED_OPTION]))
+        own = (UNPACKED_OPTION.lower(), CONTRACTS_OPTION.lower())
+        options = {name: value for name, value in self.options.items() if name.lower() not in own}
+        contracts = self.options.get(CONTRACTS_OPTION)
+        return ParsedStreamReader(
+            Options.parse(options), int(self.options[UNPACKED_OPTION]), _read(contracts) if contracts else None
+        )
+
+
+def _read(contracts: str) -> ContractSet:
+    from event_lake.contracts.contract_set import ContractSet  # noqa: PLC0415 - a job without contracts does without
+
+    return ContractSet.from_text(contracts)
 
 
 class ParsedStreamReader(KinesisStreamReader):
     """Plans and reads as the exact source does; what is read is parsed before Spark has it."""
 
-    def __init__(self, options: Options, most_unpacked: int) -> None:
+    def __init__(self, options: Options, most_unpacked: int, contracts: ContractSet | None) -> None:
         super().__init__(options)
         self._most_unpacked = most_unpacked
+        self._contracts = contracts
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        return parsed(super().read(partition), self._most_unpacked)
+        return parsed(super().read(partition), self._most_unpacked, self._contracts)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_most_unpacked": self._most_unpacked}
+        own = {"_most_unpacked": self._most_unpacked, "_contracts": self._contracts}
+        return {**super().__getstate__(), **own}
