@@ -55,12 +55,13 @@ class BatchWriter:
         self.busy = False
         self.finished: int | None = None  # the last micro-batch that is in the tables
         self.stopping = False  # set from outside: begin no further micro-batch
+        self.last: int | None = None  # set from outside: begin none behind this one
         self.failure: Exception | None = None
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         self.busy = True
         try:
-            if self.stopping:
+            if self.stopping or (self.last is not None and batch_id > self.last):
                 raise Stopped(f"asked to stop; micro-batch {batch_id} waits for the next start")
             self._process(batch, batch_id)
             self.finished = batch_id

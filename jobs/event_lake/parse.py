@@ -96,12 +96,11 @@ def _breaches(
 ) -> dict[int, Verdict]:
     """The verdicts on good events that break their contract, by row. Those without one cost a look at their name."""
     breaches: dict[int, Verdict] = {}
-    has_one = contracts.texts
-    held = [
-        (number, name) for number, name in enumerate(found.event_name) if name in has_one and problems[number] is None
-    ]
-    came = data.take(pa.array([number for number, _ in held], pa.int64())).to_pylist()
-    for (number, name), record in zip(held, came, strict=True):
+    names, texts = found.event_name, contracts.texts
+    held = [number for number, name in enumerate(names) if name in texts and problems[number] is None]
+    came = data.take(pa.array(held, pa.int64())).to_pylist()
+    for number, record in zip(held, came, strict=True):
+        name = names[number] or ""
         reason = contracts.broken(name, orjson.loads(unpacked.get(number, record)))
         if reason is not None:
             breaches[number] = breaking_contract(found.event_uuid[number], name, reason)

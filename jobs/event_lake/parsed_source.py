@@ -1,8 +1,7 @@
 """The Kinesis source with parsing in it: records are parsed where they are read.
 
 As a step of its own in Spark's plan, parsing takes every record from a Python process through the JVM to another and
-back. So this is `kinesis-exact` with other columns: same offsets, same options, two more. Contracts reach the workers
-as a part of the reader, and not from files: the workers have no Hadoop to read those with.
+back. So this is `kinesis-exact` with other columns: same offsets, same options, one more.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ if TYPE_CHECKING:
     from event_lake.contracts.contract_set import ContractSet
 
 UNPACKED_OPTION = "mostUnpacked"
-CONTRACTS_OPTION = "contracts"
 
 
 class ParsedKinesis(kinesis_source.KinesisDataSource):
-    """Columns: schema.PARSED_RECORD. Options: those of `kinesis-exact`; `mostUnpacked`, see `parse`; `contracts`, a
-    ContractSet as text, where there are some."""
+    """Columns: schema.PARSED_RECORD. Options: those of `kinesis-exact`, and `mostUnpacked`, see `parse`."""
+
+    contracts: ContractSet | None = None
 
     @classmethod
     def name(cls) -> str:
@@ -39,18 +38,24 @@ class ParsedKinesis(kinesis_source.KinesisDataSource):
         return PARSED_RECORD
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:
-        own = (UNPACKED_OPTION.lower(), CONTRACTS_OPTION.lower())
-        options = {name: value for name, value in self.options.items() if name.lower() not in own}
-        contracts = self.options.get(CONTRACTS_OPTION)
-        return ParsedStreamReader(
-            Options.parse(options), int(self.options[UNPACKED_OPTION]), _read(contracts) if contracts else None
-        )
+        options = {name: value for name, value in self.options.items() if name.lower() != UNPACKED_OPTION.lower()}
+        return ParsedStreamReader(Options.parse(options), int(self.options[UNPACKED_OPTION]), self.contracts)
 
 
-def _read(contracts: str) -> ContractSet:
-    from event_lake.contracts.contract_set import ContractSet  # noqa: PLC0415 - a job without contracts does without
+def parsed_kinesis(contracts: ContractSet | None) -> type[ParsedKinesis]:
+    """The source that holds good events against these contracts.
 
-    return ContractSet.from_text(contracts)
+    They travel in the class itself, which Spark keeps as bytes, and then in the reader, which goes to the workers. As
+    an option they would stand in every plan (Spark 4.1.1, seen); files the workers, without Hadoop, cannot read.
+    """
+    if not contracts:
+        return ParsedKinesis
+    held_against = contracts
+
+    class ParsedByContracts(ParsedKinesis):
+        contracts = held_against
+
+    return ParsedByContracts
 
 
 class ParsedStreamReader(KinesisStreamReader):

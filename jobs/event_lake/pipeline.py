@@ -78,6 +78,7 @@ def _run(
     types.open(sink.event_types)
     keeper = keeper_of(spark, storage, config, lease.check)
     writer = BatchWriter(spark, checkpoint, engine, types, sink, may_write=lease.check, keeper=keeper)
+    writer.last = to_finish
 
     recovered = checkpoint.recovered()
     begin = recovered.end_offset if recovered else None

@@ -15,7 +15,7 @@ from event_lake.config import Config, Source
 from event_lake.contracts.contract_set import ContractSet
 from event_lake.errors import ConfigError, DataLossError, EventLakeError
 from event_lake.parse import parse
-from event_lake.parsed_source import CONTRACTS_OPTION, UNPACKED_OPTION, ParsedKinesis
+from event_lake.parsed_source import UNPACKED_OPTION, parsed_kinesis
 from event_lake.schema import RAW_RECORD
 
 # What the source's errors (kinesis_source.errors) are to the job; Spark hands them on as text only.
@@ -44,14 +44,13 @@ def parsed_records(
         return parse(raw_lines(spark, config.source), config.source.most_unpacked.count, contracts)
     options = kinesis_options(config.source, spark.sparkContext.defaultParallelism)
     options[UNPACKED_OPTION] = str(config.source.most_unpacked.count)
-    if contracts:
-        options[CONTRACTS_OPTION] = contracts.to_text()
     if begin is not None:
         options["startingPosition"] = begin
     if goal is not None:
         options["endingPosition"] = json.dumps(goal.to_json())
-    spark.dataSource.register(ParsedKinesis)
-    return spark.readStream.format(ParsedKinesis.name()).options(**options).load()
+    source = parsed_kinesis(contracts)
+    spark.dataSource.register(source)
+    return spark.readStream.format(source.name()).options(**options).load()
 
 
 def kinesis_options(source: Source, parallelism: int) -> dict[str, str]:

@@ -73,7 +73,8 @@ NOTHING = dict.fromkeys(FULL_ROW)
 def lake(spark: SparkSession, storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """An events table with events of three types, good ones and some that break their contract."""
     folder = tmp_path_factory.mktemp("typed")
-    lake = Lake(*(str(folder / name) for name in ("events", "quarantine", "duplicates")))
+    names = ("path", "quarantine_path", "duplicates_path", "gaps_path")
+    lake = Lake(**{name: str(folder / name) for name in names})
     data = [
         event_bytes(event_uuid="full", event_name="order:made", **FULL),
         event_bytes(event_uuid="empty", event_name="order:made"),

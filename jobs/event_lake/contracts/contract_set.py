@@ -28,7 +28,7 @@ class ContractSet:
         return bool(self.texts)
 
     def to_text(self) -> str:
-        """As an option of the source and as a file; the same text for the same contracts."""
+        """As a file; the same text for the same contracts."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod

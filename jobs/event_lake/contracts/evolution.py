@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from event_lake.config import Lake
 from event_lake.contracts.columns import BIGINT, DOUBLE, Array, Kind, Struct, columns, required
 from event_lake.contracts.contract_set import ContractSet
-from event_lake.contracts.files import ENDING, event_name, file_name
+from event_lake.contracts.files import AT_ONCE, ENDING, event_name, file_name
 from event_lake.errors import ConfigError
 from event_lake.storage import Storage
 
@@ -37,15 +38,21 @@ def adopt(storage: Storage, lake: Lake, contracts: ContractSet) -> None:
             + "\nTake the change back, or give the new kind of event another event_name. Where nobody reads the old "
             f"one any more, delete its file in {folder}."
         )
-    for name, contract in now.items():
-        if before.get(name) != contract:
-            storage.write_whole(f"{folder}/{file_name(name)}", json.dumps(contract, indent=1, ensure_ascii=False))
+    changed = [name for name, contract in now.items() if before.get(name) != contract]
+
+    def write(name: str) -> None:
+        storage.write_whole(f"{folder}/{file_name(name)}", json.dumps(now[name], indent=1, ensure_ascii=False))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(write, changed))
 
 
 def applied(storage: Storage, lake: Lake) -> dict[str, dict[str, Any]]:
     """The contracts that readers of the lake may count on, by event_name: those in force, and those that were once."""
     files = [entry for entry in storage.entries(_folder(lake)) if entry.name.endswith(ENDING)]
-    return {event_name(entry.name): json.loads(storage.read_text(entry.path)) for entry in files}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        texts = list(pool.map(lambda entry: storage.read_text(entry.path), files))
+    return {event_name(entry.name): json.loads(text) for entry, text in zip(files, texts, strict=True)}
 
 
 def _folder(lake: Lake) -> str:

@@ -6,6 +6,8 @@ S3, but not on Windows or HDFS, and Hadoop cannot read it from a local disk (3.4
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote, unquote
 
 import orjson
@@ -18,6 +20,7 @@ from event_lake.storage import Storage
 from event_lake.verdict import EVENT_TYPE
 
 ENDING = ".json"
+AT_ONCE = 16  # small files that are read or written at a time: on S3 each is a round trip or more
 
 
 def read_contracts(storage: Storage, contracts: Contracts) -> ContractSet | None:
@@ -30,7 +33,16 @@ def read_contracts(storage: Storage, contracts: Contracts) -> ContractSet | None
     places = [entry.path for entry in storage.entries(contracts.path) if entry.name.endswith(ENDING)]
     if not places:
         raise ConfigError(f"contracts.path is {contracts.path}, where there is no file that ends in {ENDING}")
-    texts: dict[str, str] = {}
+    named = _named(places)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        read = list(pool.map(lambda place: _text(storage, place), named.values()))
+    texts = {name: _contract(place, text) for (name, place), text in zip(named.items(), read, strict=True)}
+    return ContractSet(texts, only_count=contracts.mode == "count")
+
+
+def _named(places: Sequence[str]) -> dict[str, str]:
+    """The files by the event that each is the contract of."""
+    named: dict[str, str] = {}
     for place in places:
         file = place.rpartition("/")[2]
         name = event_name(file)
@@ -40,10 +52,10 @@ def read_contracts(storage: Storage, contracts: Contracts) -> ContractSet | None
             )
         if not EVENT_TYPE.fullmatch(name.partition(":")[0]):
             raise ConfigError(f"{place} is the contract of {name!r}, but no event can have that name")
-        if name in texts:
+        if name in named:
             raise ConfigError(f"{place} is a second contract for the event {name}; keep one of the two files")
-        texts[name] = _contract(place, _text(storage, place))
-    return ContractSet(texts, only_count=contracts.mode == "count")
+        named[name] = place
+    return named
 
 
 def event_name(file: str) -> str:
