@@ -1,5 +1,5 @@
-"""Shows the whole path on this machine: events in Kinesis -> the job -> a Delta table on S3, put together, typed, and
-every event of it checked.
+"""Shows the whole path on this machine: events in Kinesis -> the job -> a Delta table on S3 -> a typed view, and
+checks every event.
 
 Exit code 0: the lake holds exactly what was put; 1: it does not, or the job failed.
 """
@@ -63,11 +63,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="demo", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=20_000, help="how many events to make up (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="another seed makes other events (default %(default)s)")
+    parser.add_argument("--maintain", action="store_true", help="then put the tables' small files together, too")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
-        return demo(options.count, options.seed)
+        return demo(options.count, options.seed, options.maintain)
     except (JobFailed, NotAccepted, UsageError) as error:
         print(f"\ndemo: FAILED: {error}")
         return 1
@@ -76,7 +77,7 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-def demo(count: int, seed: int) -> int:
+def demo(count: int, seed: int, maintain: bool) -> int:
     watch, ledger = Stopwatch(), Ledger()
     with EmbeddedAws() as aws:
         _use_only(aws)
@@ -102,9 +103,10 @@ def demo(count: int, seed: int) -> int:
             wrong += counts_differ(f"run {number}", run.report, expected)
             runs.append(run)
 
-        print("\nMaintenance, while the job is stopped: small files are put together")
-        maintain_tables([*_job_arguments(aws), *WHAT_IS_SMALL], dict(os.environ))
-        watch.lap("maintaining the tables")
+        if maintain:
+            print("\nMaintenance, while the job is stopped: small files are put together")
+            maintain_tables([*_job_arguments(aws), *WHAT_IS_SMALL], dict(os.environ))
+            watch.lap("maintaining the tables")
         tables = LakeTables(PATHS, aws.endpoint_url, aws.environment())
         watch.lap("reading the tables with delta-rs")
         show_lake(tables)

@@ -28,8 +28,8 @@ def show_typed_view(tables: LakeTables) -> None:
     heading(f"The typed view {SHOWN}, from conf/contracts ({tables.one(f'SELECT count(*) FROM {SHOWN}'):,} events)")
     texts = ", ".join(f"{column}::VARCHAR" for column in COLUMNS)
     rows = f"SELECT {texts} FROM {SHOWN} WHERE lesson_id IS NOT NULL"
-    samples = tables.rows(f"{rows} AND date = '2022-02-14' ORDER BY created_at")
-    others = tables.rows(f"{rows} AND date > '2022-02-14' ORDER BY md5(event_uuid) LIMIT 3")
+    samples = tables.rows(f"{rows} AND date = '2022-02-14' AND length(event_uuid) = 10 ORDER BY created_at")
+    others = tables.rows(f"{rows} AND length(event_uuid) = 36 ORDER BY md5(event_uuid) LIMIT 3")
     cells = [[shown(cell, 40) for cell in row] for row in samples + others]
     print_table([[f"{column} {types[column]}" for column in COLUMNS], *cells])
 
