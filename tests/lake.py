@@ -172,6 +172,14 @@ class Job:
         return [tuple(int(number) for number in found) for found in ACCOUNTING.findall(self.output())]
 
 
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Waits for a condition. Fails where it does not come about in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.01)
+
+
 def family(pid: int) -> list[int]:
     """A process and all its descendants, the youngest last."""
     members = [pid]

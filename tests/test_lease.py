@@ -19,6 +19,7 @@ from event_lake.lease import Lease
 from event_lake.lease_store import HadoopStore, LeaseStore, PlainStore, S3Store, store_at
 from event_lake.s3_client import s3_client
 from event_lake.storage import Storage
+from lake import until
 from lease_process import TURNS
 
 TESTS = Path(__file__).parent
@@ -67,13 +68,6 @@ def drivers(request: pytest.FixtureRequest, tmp_path: Path, aws: EmbeddedAws) ->
     made = Drivers(str(tmp_path / "lease") if request.param == "files" else in_s3, tmp_path, aws.environment())
     yield made
     made.end()
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.01)
 
 
 def test_of_drivers_that_race_for_the_lease_again_and_again_one_has_it_at_a_time(drivers: Drivers) -> None:

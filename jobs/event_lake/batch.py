@@ -66,7 +66,7 @@ class BatchWriter:
             self._process(batch, batch_id)
             self.finished = batch_id
             if self._keeper and not self.stopping:
-                self._keeper.after_batch()
+                self._keeper.after_batch(batch_id)
         except (EventLakeError, Stopped) as error:
             self.failure = error
             raise

@@ -115,6 +115,16 @@ class Lease:
         if self._lost:
             raise self._lost
 
+    def lost_to(self) -> LeaseError | None:
+        """The error that names who has the lease, where that is another; None also where nobody can tell."""
+        try:
+            self._look()
+        except LeaseError as error:
+            return error
+        except OSError:
+            return None
+        return None
+
     def release(self) -> None:
         """Lets the next driver start at once; from now on `check` refuses."""
         self._over.set()

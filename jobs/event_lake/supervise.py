@@ -20,7 +20,8 @@ def supervise(
 ) -> None:
     """Returns when the query has ended as wished: caught up, or asked to stop. Raises what else ended it.
 
-    Asked to stop, the running micro-batch is finished first: Spark's own stop() would interrupt it.
+    Asked to stop, the running micro-batch is finished first: Spark's own stop() would interrupt it. A driver that stood
+    still while another went on may fail at Spark's own logs first; what is told is that the lease is lost.
     """
     try:
         looked_after: int | None = -1
@@ -34,7 +35,7 @@ def supervise(
                 return
     except StreamingQueryException as error:
         if not isinstance(writer.failure, Stopped):
-            raise (writer.failure or named_failure(str(error))) from error
+            raise (writer.failure or lease.lost_to() or named_failure(str(error))) from error
     finally:
         query.stop()
 

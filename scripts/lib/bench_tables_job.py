@@ -7,6 +7,7 @@ micro-batch, as it does from a stream. Prints one JSON line a micro-batch.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -114,7 +115,7 @@ class Day:
             self._spark.conf.unset(key)
         frame.unpersist()
         if self.mode == "between":
-            self._keeper.after_batch()
+            self._keeper.after_batch(number)
         line = {"write": wrote - began, "cpu": after - used, "pause": time.monotonic() - wrote}
         line["pause_cpu"] = cpu_seconds() - after
         return {key: round(value, 3) for key, value in line.items()} | (self._log() if number % 20 == 19 else {})
@@ -133,8 +134,9 @@ class Day:
     def _keep_beside(self) -> None:
         """A second thread, of one core."""
         self._keeper._session.conf.set("spark.databricks.delta.optimize.maxThreads", "1")
+        looks = itertools.count()
         while not self._done.wait(0.1):
-            self._keeper.after_batch()
+            self._keeper.after_batch(next(looks))
 
     def _log(self) -> dict[str, int]:
         files = [file for file in (Path(self._events) / "_delta_log").iterdir() if file.is_file()]

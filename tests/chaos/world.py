@@ -137,5 +137,6 @@ class World:
             "dedup.engine": self.engine,
             "dedup.buckets": "2",
             "trigger.interval": "500 ms",
+            "maintenance.most_small_files": "4",  # so that killed jobs compact, too
             "lease.time": "2 seconds",  # a killed driver holds the next one up for so long
         }

@@ -32,11 +32,10 @@ def test_many_small_files_are_put_together_after_some_micro_batches(make_lake: C
     lake = make_lake(3)
     before = {table: lake.rows(table) for table in lake.paths}
     keeper = keeper_of(lake)
-    for _ in range(LOOK_EVERY - 1):
-        keeper.after_batch()
+    keeper.after_batch(LOOK_EVERY - 2)
     assert len(lake.files()) == 6
-    for _ in range(len(lake.paths)):  # a table a pass
-        keeper.after_batch()
+    for later in range(len(lake.paths)):  # a table a pass
+        keeper.after_batch(LOOK_EVERY - 1 + later)
     assert {table: len(lake.files(table)) for table in lake.paths} == {
         "events": 2,
         "quarantine": 1,
@@ -52,8 +51,7 @@ def test_what_takes_longer_than_it_may_is_cancelled_and_changes_nothing(
     version = len(lake.commits())
     keeper = keeper_of(lake, timedelta(milliseconds=1))
     with caplog.at_level(logging.WARNING, logger=keeper_module.__name__):
-        for _ in range(LOOK_EVERY):
-            keeper.after_batch()
+        keeper.after_batch(LOOK_EVERY - 1)
     assert "left as they are: not done within 0.001 s" in caplog.text
     assert len(lake.commits()) == version
     assert len(lake.rows()) == 12
@@ -68,18 +66,15 @@ def test_a_driver_that_may_no_longer_write_compacts_nothing(make_lake: Callable[
         raise LeaseError("another driver holds the lake")
 
     keeper = keeper_of(lake, may_write=refuse)
-    for _ in range(LOOK_EVERY - 1):
-        keeper.after_batch()
     with pytest.raises(LeaseError):
-        keeper.after_batch()
+        keeper.after_batch(LOOK_EVERY - 1)
     assert len(lake.files()) == 6
 
 
 def test_a_pause_of_nothing_means_no_maintenance(make_lake: Callable[[int], Any]) -> None:
     lake = make_lake(3)
     keeper = keeper_of(lake, timedelta(0))
-    for _ in range(LOOK_EVERY):
-        keeper.after_batch()
+    keeper.after_batch(LOOK_EVERY - 1)
     assert len(lake.files()) == 6
 
 

@@ -81,18 +81,19 @@ class Keeper:
         self._clock = clock
         self._session = compaction_session(spark)
         self._vacuum = BackgroundVacuum(spark, storage, paths, maintenance.vacuum_every)
-        self._batches = 0
         self._rate = FIRST_RATE
         self._waiting: list[Waiting] = []
         self._too_big: set[tuple[str, str]] = set()
 
-    def after_batch(self) -> None:
-        """To be called after each micro-batch by the thread that wrote it; returns within about `longest_pause`."""
+    def after_batch(self, batch_id: int) -> None:
+        """To be called after each micro-batch by the thread that wrote it; returns within about `longest_pause`.
+
+        The micro-batch's number says when to look, since a job that is started for one at a time never counts to ten.
+        """
         if not self._maintenance.longest_pause:
             return
         self._vacuum.start_if_due(self._clock())
-        self._batches += 1
-        if not self._waiting and self._batches % LOOK_EVERY == 0:
+        if not self._waiting and (batch_id + 1) % LOOK_EVERY == 0:
             self._waiting = self._look()
         if self._waiting:
             self._pass()
