@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -91,9 +92,25 @@ class LakeHouse:
     def uuids(self) -> list[str]:
         return sorted(row["event_uuid"] for row in self.events())
 
+    def forget_events_of_first_batch(self) -> None:
+        """What a kill -9 leaves behind that comes between the first micro-batch's commits of quarantine and events."""
+        _forget(self.checkpoint_path / "commits", "0")
+        _forget(self.checkpoint_path / "seen", "0.json")
+        for row in self.events_path.glob("event_type=*"):
+            shutil.rmtree(row)
+        _forget(self.events_path / "_delta_log", f"{1:020}.json")
+        assert self.events() == []
+
     def _overrides(self, changed: dict[str, str]) -> list[str]:
         renamed = {name.replace("_", ".", 1): value for name, value in changed.items()}
         return [f"{key}={value}" for key, value in {**self.settings, **renamed}.items()]
+
+
+def _forget(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    (folder / f".{name}.crc").unlink(missing_ok=True)
+    if name.endswith(".json"):
+        (folder / f"{name[:-5]}.crc").unlink(missing_ok=True)
 
 
 def rows(table: Path) -> list[dict[str, Any]]:

@@ -176,25 +176,12 @@ def test_killed_between_its_tables_a_micro_batch_is_finished_as_it_was_decided(
     put(house, of_type("a", 1), of_type("a", 2))
     over = put(house, of_type("b", 1), of_type("c", 1))
     house.run(spark, lake_new_types_per_day="1")
-    # What a kill -9 leaves behind that comes between the commits of quarantine and events.
-    _forget_commit(house.checkpoint_path / "commits", "0")
-    _forget_commit(house.checkpoint_path / "seen", "0.json")
-    for row in house.events_path.glob("event_type=*"):
-        shutil.rmtree(row)
-    _forget_commit(house.events_path / "_delta_log", f"{1:020}.json")
-    assert house.events() == []
+    house.forget_events_of_first_batch()
 
     counts = house.run(spark, lake_new_types_per_day="0")
     assert counts == Counts(received=4, stored=2, quarantined=2)
     assert house.uuids() == ["u-a-1", "u-a-2"]
     assert sorted(row["data"] for row in house.quarantine()) == sorted(over)
-
-
-def _forget_commit(folder: Path, name: str) -> None:
-    (folder / name).unlink(missing_ok=True)
-    (folder / f".{name}.crc").unlink(missing_ok=True)
-    if name.endswith(".json"):
-        (folder / f"{name[:-5]}.crc").unlink(missing_ok=True)
 
 
 def test_a_lake_from_before_there_was_a_bound_knows_the_types_of_its_table(

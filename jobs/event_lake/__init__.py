@@ -1,7 +1,8 @@
 """Events from a Kinesis stream to a clean table: nothing lost, nothing twice.
 
 An event's path, by file: `source` reads raw records, from Kinesis through `parsed_source`; there `parse` gives each a
-verdict, as `verdict` judges it (`good_events` the common ones, by column; `compressed` unpacks it), and its `key`.
+verdict, as `verdict` judges it (`good_events` the common ones, by column; `compressed` unpacks it; `contracts` say what
+an event of its name must look like), and its `key`.
 `batch` runs, counts (`metrics`) and checks each micro-batch, in which `deduplicate` tells first copies from duplicates
 and `event_types` bounds how many types a day adds; `sink` writes it to the events, duplicates, quarantine and gaps
 tables (`delta_table`, `file_table`), which `upkeep` keeps quick to read. `pipeline` puts this together and `supervise`

@@ -22,6 +22,7 @@ LONGEST = timedelta(days=365)
 FORMATS = ("delta", "parquet", "json")
 ENGINES = ("index", "spark")
 MOST_BUCKETS = 4096
+CONTRACT_MODES = ("quarantine", "count", "off")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,12 @@ class Dedup:
 
 
 @dataclass(frozen=True)
+class Contracts:
+    path: str = ""
+    mode: str = "quarantine"
+
+
+@dataclass(frozen=True)
 class Trigger:
     interval: timedelta = timedelta(seconds=60)
 
@@ -113,6 +120,7 @@ class Config:
     dedup: Dedup
     trigger: Trigger
     maintenance: Maintenance = DEFAULT_MAINTENANCE
+    contracts: Contracts = Contracts()
     lease: Lease = Lease()
     spark: Mapping[str, str] = field(default_factory=dict)  # Spark settings, keys without the leading "spark."
 
@@ -243,6 +251,7 @@ def _check(config: Config) -> None:
     _check_source(config.source)
     _one_of("lake.format", config.lake.format, FORMATS)
     _one_of("dedup.engine", config.dedup.engine, ENGINES)
+    _one_of("contracts.mode", config.contracts.mode, CONTRACT_MODES)
     if not 1 <= config.dedup.buckets <= MOST_BUCKETS:
         raise ConfigError(f"dedup.buckets is {config.dedup.buckets}; expected 1 to {MOST_BUCKETS}")
     _check_paths(config)

@@ -82,6 +82,7 @@ class Volume:
     day: str | None  # the date, ISO 8601
     rows: int
     data_bytes: int
+    broken: int = 0  # of the stored: rows that break a contract which is only counted
 
 
 def volumes(judged: DataFrame) -> list[Volume]:
@@ -91,11 +92,18 @@ def volumes(judged: DataFrame) -> list[Volume]:
     day = F.when(is_stored, _date("created_datetime")).otherwise(_date("arrived_at"))
     found: Sequence[Row] = (
         judged.groupBy("verdict", kind.alias("kind"), day.alias("day"))
-        .agg(F.count(F.lit(1)).alias("rows"), F.sum(F.length("data")).alias("data_bytes"))
+        .agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.sum(F.length("data")).alias("data_bytes"),
+            F.count(F.when(is_stored, F.col("detail"))).alias("broken"),
+        )
         .withColumn("day", F.col("day").cast("string"))
         .collect()
     )
-    return [Volume(row["verdict"], row["kind"], row["day"], row["rows"], row["data_bytes"] or 0) for row in found]
+    return [
+        Volume(row["verdict"], row["kind"], row["day"], row["rows"], row["data_bytes"] or 0, row["broken"])
+        for row in found
+    ]
 
 
 class EventSink:

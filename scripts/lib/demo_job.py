@@ -1,4 +1,4 @@
-"""Runs the main job through scripts/run, with its output in a log file and its own lines shown as they come."""
+"""Runs the jobs through their scripts, with their output in log files and their own lines shown as they come."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ LOGS = ROOT / ".cache" / "demo"
 LIMIT_SECONDS = 300.0
 END_SECONDS = 10.0
 LOG_LINES_SHOWN = 25
-JOB_LINE = re.compile(r"[-0-9]+ [0-9:,]+ (?:INFO|WARNING|ERROR) \S+ (?P<said>.*)")  # of its own log, on stdout
+# Of a job's own log, on standard output, and what maintenance says of each table.
+JOB_LINE = re.compile(r"(?:[-0-9]+ [0-9:,]+ (?:INFO|WARNING|ERROR) \S+ |(?=table=))(?P<said>.*)")
 
 
 class JobFailed(Exception):
@@ -41,18 +42,33 @@ class Run:
 
 def run_job(name: str, arguments: list[str], environment: dict[str, str]) -> Run:
     """Runs the job until it is caught up. Raises JobFailed."""
-    LOGS.mkdir(parents=True, exist_ok=True)
     log, report = LOGS / f"{name}.log", LOGS / f"{name}.json"
     report.unlink(missing_ok=True)
-    learned = LOGS / f"{name}.jsa"
+    command = ["run", *arguments, "--until-caught-up", "--report", str(report)]
+    started = time.monotonic()
+    first_batch = _run(log, command, environment)
+    if not report.is_file():
+        raise JobFailed(f"the job wrote no report to {_shown(report)}; the end of {_shown(log)}:\n{_tail(log)}")
+    seconds = time.monotonic() - started
+    return Run(json.loads(report.read_text()), seconds, seconds if first_batch is None else first_batch - started)
+
+
+def maintain_tables(arguments: list[str], environment: dict[str, str]) -> None:
+    """Runs the maintenance of a lake whose job is stopped. Raises JobFailed."""
+    _run(LOGS / "maintain-tables.log", ["maintain-tables", *arguments], environment)
+
+
+def _run(log: Path, command: list[str], environment: dict[str, str]) -> float | None:
+    """Runs one of the scripts; gives the moment at which its first micro-batch ended. Raises JobFailed."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    learned = log.with_suffix(".jsa")
     learned.unlink(missing_ok=True)
     if not class_archive.is_there():
         print("  (once: at its end Java writes down the classes it loaded, for faster starts)", flush=True)
-    started = time.monotonic()
     first_batch: list[float] = []
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            [str(ROOT / "scripts" / "run"), *arguments, "--until-caught-up", "--report", str(report)],
+            [str(ROOT / "scripts" / command[0]), *command[1:]],
             cwd=ROOT,
             env={**environment, "SPARK_SUBMIT_OPTS": class_archive.java_options(learned)},
             stdin=subprocess.DEVNULL,
@@ -64,16 +80,13 @@ def run_job(name: str, arguments: list[str], environment: dict[str, str]) -> Run
             preexec_fn=end_with_parent,  # noqa: PLW1509 (it calls the kernel, nothing of Python's)
         )
         try:
-            code = _follow(process, output, started, first_batch)
+            code = _follow(process, output, time.monotonic(), first_batch)
         finally:
             _end(process)
     if code != 0:
         raise JobFailed(f"the job ended with exit code {code}; the end of {_shown(log)}:\n{_tail(log)}")
-    if not report.is_file():
-        raise JobFailed(f"the job wrote no report to {_shown(report)}; the end of {_shown(log)}:\n{_tail(log)}")
     class_archive.keep(learned)
-    seconds = time.monotonic() - started
-    return Run(json.loads(report.read_text()), seconds, first_batch[0] - started if first_batch else seconds)
+    return first_batch[0] if first_batch else None
 
 
 def _follow(process: subprocess.Popen[str], output: IO[str], started: float, first_batch: list[float]) -> int:
