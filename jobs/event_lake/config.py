@@ -64,6 +64,7 @@ class Lake:
     duplicates_path: str = ""
     duplicate_payloads: bool = False
     gaps_path: str = ""
+    deletions_path: str = ""
     format: str = "delta"
     target_file_size: Bytes = Bytes(128 * 1024 * 1024)
     new_types_per_day: int = 1000
@@ -145,6 +146,7 @@ def _completed(config: Config) -> Config:
         lake,
         duplicates_path=lake.duplicates_path or f"{beside}_duplicates",
         gaps_path=lake.gaps_path or f"{beside}_gaps",
+        deletions_path=lake.deletions_path or f"{beside}_deletions",
     )
     return dataclasses.replace(config, lake=completed)
 
@@ -313,6 +315,7 @@ def _check_paths(config: Config) -> None:
         "lake.quarantine_path": config.lake.quarantine_path,
         "lake.duplicates_path": config.lake.duplicates_path,
         "lake.gaps_path": config.lake.gaps_path,
+        "lake.deletions_path": config.lake.deletions_path,
         "checkpoint.path": config.checkpoint.path,
     }
     for key, path in paths.items():

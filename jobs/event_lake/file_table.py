@@ -19,6 +19,7 @@ from pyspark.sql.types import StructType
 
 from event_lake.mark import BatchMark, LastBatch, older_than_table
 from event_lake.storage import Storage
+from event_lake.swap import Swap
 
 MOVING_THREADS = 16
 OPTIONS = {
@@ -44,7 +45,8 @@ class FileTableWriter:
         return self._path
 
     def create(self) -> None:
-        """Nothing to do: a folder comes with its first file."""
+        """A folder comes with its first file; what a deletion has begun to replace in it is finished first."""
+        Swap(self._storage, self._path).finish()
 
     def is_untouched(self) -> bool:
         names = [entry.name for entry in self._storage.entries(self._path)]

@@ -120,3 +120,18 @@ GAPS = _columns(
     ("date", DateType),  # of to_time
 )
 GAPS_PARTITIONS = ("date",)
+
+# What was deleted from the other tables on purpose (event_lake.deletion): a row for each of their rows. Of what was in
+# them it holds only the hash, by which a copy that comes later is recognised.
+DELETIONS = _columns(
+    ("deletion_id", StringType),  # of the run that found it
+    ("table_name", StringType),  # events, quarantine or duplicates
+    ("shard_id", StringType),
+    ("sequence_number", StringType),
+    ("sub_sequence_number", LongType),
+    ("event_hash", StringType),  # SHA-256 of the event_uuid, hexadecimal; null where there was none
+    ("arrived_at", TimestampType),
+    ("deleted_at", TimestampType),
+    ("date", DateType),  # of arrived_at
+)
+DELETIONS_PARTITIONS = ("date",)

@@ -87,12 +87,14 @@ class Audit:
         records = self._keep(judged_records(self._spark, options, source.most_unpacked.count))
         first, last = self._reach_of(records, span)
 
-        events = self._keep(self.tables.events(self._oldest_copy(first, last), last))
+        oldest = self._oldest_copy(first, last)
+        events, deleted = self._keep(self.tables.events(oldest, last)), self._keep(self.tables.deleted(oldest, last))
         in_range = events.where(F.col("arrived_at") >= moment(first))
         claimed = books.claims(in_range, self.tables.duplicates(first, last), self.tables.quarantine(first, last))
-        accounts = self._keep(books.accounts(records, claimed, ranges, span))
+        accounts = self._keep(books.accounts(records, claimed, deleted, ranges, span))
         stored = self._keep(copies.stored_events(events))
-        judged = copies.judged_copies(accounts, stored, only_counted=self._config.dedup.engine == "spark")
+        only_counted = self._config.dedup.engine == "spark"
+        judged = copies.judged_copies(accounts, stored, deleted.where("is_event"), only_counted)
         twice = copies.stored_twice(records, events, stored)
         settled = accounts.where(F.col("became") != books.COPY)
         return Found(span, first, last, records, settled, self._keep(judged), self._keep(twice))

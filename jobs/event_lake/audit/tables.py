@@ -18,11 +18,12 @@ from pyspark.sql.types import StructType
 
 from event_lake.config import Lake
 from event_lake.errors import ConfigError
-from event_lake.schema import DUPLICATES, EVENTS, GAPS, QUARANTINE
+from event_lake.schema import DELETIONS, DUPLICATES, EVENTS, GAPS, QUARANTINE
 from event_lake.storage import Storage
 
 PLACE = ("shard_id", "sequence_number", "sub_sequence_number")
 EVENTS_TABLE, DUPLICATES_TABLE, QUARANTINE_TABLE, GAPS_TABLE = "events", "duplicates", "quarantine", "gaps"
+DELETIONS_TABLE = "deletions"
 EPOCH = datetime.fromtimestamp(0, UTC)
 COMMITS = 100  # of the newest are looked at first: to read a long history is slow
 
@@ -45,8 +46,10 @@ class LakeTables:
             DUPLICATES_TABLE: storage.qualified(lake.duplicates_path),
             QUARANTINE_TABLE: storage.qualified(lake.quarantine_path),
             GAPS_TABLE: storage.qualified(lake.gaps_path),
+            DELETIONS_TABLE: storage.qualified(lake.deletions_path),
         }
-        # Events first: the others are committed before them, so what these hold of its micro-batches is there.
+        # Events first: the others are committed before them, so what these hold of its micro-batches is there; and what
+        # is deleted from any has been written down before.
         self.versions = {name: self.newest_version(name) for name in self.paths}
 
     def reach(self) -> Reach:
@@ -91,6 +94,12 @@ class LakeTables:
     def gaps(self) -> DataFrame:
         """Every recorded gap (schema.GAPS)."""
         return self._rows(GAPS_TABLE, GAPS)
+
+    def deleted(self, since: datetime, until: datetime) -> DataFrame:
+        """Of rows that were deleted on purpose, and had arrived from `since` to `until`: PLACE, event_hash, and
+        is_event (it was in the events table)."""
+        rows = self._of_days(DELETIONS_TABLE, DELETIONS, since, until)
+        return rows.select(*PLACE, "event_hash", (F.col("table_name") == EVENTS_TABLE).alias("is_event"))
 
     def names(self, table: str, since: datetime, until: datetime) -> DataFrame:
         """PLACE, event_uuid and event_name: to name a row that the stream does not have."""
@@ -153,6 +162,11 @@ def moment(when: datetime) -> Column:
 def time_of(micros: int) -> datetime:
     """Unix microseconds as an aware time."""
     return EPOCH + timedelta(microseconds=micros)
+
+
+def hash_of_uuid() -> Column:
+    """Of event_uuid, as the deletions table has it."""
+    return F.sha2(F.col("event_uuid").cast("binary"), 256)
 
 
 def content_of_event(payload: Column, date: Column) -> Column:
