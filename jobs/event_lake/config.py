@@ -21,6 +21,7 @@ PLANNED_KINDS = ("aws-kinesis", "glue-kinesis", "delta")
 LONGEST = timedelta(days=365)
 FORMATS = ("delta", "parquet", "json")
 ENGINES = ("index", "spark")
+LEVELS = ("date", "hour")
 MOST_BUCKETS = 4096
 
 
@@ -66,6 +67,7 @@ class Lake:
     gaps_path: str = ""
     deletions_path: str = ""
     format: str = "delta"
+    partition_by: str = "date"
     target_file_size: Bytes = Bytes(128 * 1024 * 1024)
     new_types_per_day: int = 1000
 
@@ -244,6 +246,7 @@ def _flattened(table: Any, prefix: str = "") -> dict[str, str]:
 def _check(config: Config) -> None:
     _check_source(config.source)
     _one_of("lake.format", config.lake.format, FORMATS)
+    _one_of("lake.partition_by", config.lake.partition_by, LEVELS)
     _one_of("dedup.engine", config.dedup.engine, ENGINES)
     if not 1 <= config.dedup.buckets <= MOST_BUCKETS:
         raise ConfigError(f"dedup.buckets is {config.dedup.buckets}; expected 1 to {MOST_BUCKETS}")

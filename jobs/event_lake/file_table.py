@@ -71,6 +71,13 @@ class FileTableWriter:
             raise older_than_table(self._path, mark)
         return last.batch_id in self._numbers(self._batches(mark.query_id), "done")
 
+    def partitioned_by(self) -> tuple[str, ...] | None:
+        names, folder = [], self._path
+        while levels := [entry for entry in self._storage.entries(folder) if entry.is_folder and "=" in entry.name]:
+            names.append(levels[0].name.partition("=")[0])
+            folder = levels[0].path
+        return tuple(names) or None
+
     def values(self, column: str) -> set[str]:
         names = (entry.name.partition("=") for entry in self._storage.entries(self._path) if entry.is_folder)
         return {value for name, _, value in names if name == column}

@@ -19,7 +19,7 @@ from itertools import takewhile
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from event_lake.belonging import check_source
+from event_lake.belonging import check_layout, check_source
 from event_lake.checkpoint import RECOVERED, CheckpointLog
 from event_lake.config import Config
 from event_lake.deduplicate.index import IndexEngine
@@ -41,6 +41,7 @@ class Recovery:
         self._config = config
         self._checkpoint = CheckpointLog(storage, config.checkpoint.path)
         self._engine = IndexEngine(spark, storage, self._checkpoint, config.dedup)
+        self._sink = sink
         self._deleted = LakeRows(spark, storage, config.lake).record()
         self._tables = [table for table in sink.tables.values() if isinstance(table, DeltaTableWriter)]
 
@@ -50,6 +51,7 @@ class Recovery:
             log.info("recovery=not_needed checkpoint=%s", self._checkpoint.path)
             return
         self._check_config()
+        check_layout(self._sink)
         self._engine.open()
         begun = self._newest()
         check_source(f"the table {self._events.path}", begun.end_offset, self._config.source)

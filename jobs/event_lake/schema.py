@@ -7,6 +7,7 @@ from pyspark.sql.types import (
     BooleanType,
     DateType,
     DoubleType,
+    IntegerType,
     LongType,
     StringType,
     StructField,
@@ -74,6 +75,10 @@ EVENTS = _columns(
     ("date", DateType),  # of created_datetime
 )
 EVENTS_PARTITIONS = ("event_type", "date")
+HOUR = "hour"  # of created_datetime, UTC, 0 to 23: only where the table is partitioned by it
+EVENTS_BY_HOUR = StructType([*EVENTS, StructField(HOUR, IntegerType())])
+# By the finest level, which is what lake.partition_by says.
+EVENTS_LAYOUTS = {"date": (EVENTS, EVENTS_PARTITIONS), HOUR: (EVENTS_BY_HOUR, (*EVENTS_PARTITIONS, HOUR))}
 
 QUARANTINE = _columns(
     ("problem", StringType),  # a stable code, see event_lake.parse

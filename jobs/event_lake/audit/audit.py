@@ -84,7 +84,8 @@ class Audit:
         span = Span.of(self._asked.since, self._asked.until, self.reach, kept_since(source))
         options = span.options(source, parallelism)
         ranges = shard_ranges(self._spark, options)
-        records = self._keep(judged_records(self._spark, options, source.most_unpacked.count))
+        by_hour = self.tables.is_by_hour()
+        records = self._keep(judged_records(self._spark, options, source.most_unpacked.count, by_hour))
         first, last = self._reach_of(records, span)
 
         oldest = self._oldest_copy(first, last)

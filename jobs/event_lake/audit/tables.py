@@ -18,7 +18,7 @@ from pyspark.sql.types import StructType
 
 from event_lake.config import Lake
 from event_lake.errors import ConfigError
-from event_lake.schema import DELETIONS, DUPLICATES, EVENTS, GAPS, QUARANTINE
+from event_lake.schema import DELETIONS, DUPLICATES, EVENTS, GAPS, HOUR, QUARANTINE
 from event_lake.storage import Storage
 
 PLACE = ("shard_id", "sequence_number", "sub_sequence_number")
@@ -66,14 +66,19 @@ class LakeTables:
         """Rows that arrived from `since` to `until`, both included: PLACE, arrived_at, event_uuid, content and payload
         as hashes."""
         rows = self._arrived(EVENTS_TABLE, EVENTS, since, until)
+        hour = F.col(HOUR) if HOUR in rows.columns else F.lit(None)
         # An event may be as old as it likes when it arrives, but at most a day younger.
         return rows.where(F.col("date") <= F.lit(until.date() + timedelta(days=1))).select(
             *PLACE,
             "arrived_at",
             "event_uuid",
             F.xxhash64("payload").alias("payload_hash"),
-            content_of_event(F.col("payload"), F.col("date")).alias("content"),
+            content_of_event(F.col("payload"), F.col("date"), hour).alias("content"),
         )
+
+    def is_by_hour(self) -> bool:
+        """Whether the events table is partitioned by the hour, too."""
+        return HOUR in self._rows(EVENTS_TABLE, EVENTS).columns
 
     def duplicates(self, since: datetime, until: datetime) -> DataFrame:
         """PLACE, arrived_at, content, first_arrived_at, same_payload."""
@@ -169,12 +174,12 @@ def hash_of_uuid() -> Column:
     return F.sha2(F.col("event_uuid").cast("binary"), 256)
 
 
-def content_of_event(payload: Column, date: Column) -> Column:
-    """A hash of all that the events table says of a record, but for when it was stored. Spark's hash passes over nulls;
-    the one that may be there gets a value of its own."""
+def content_of_event(payload: Column, date: Column, hour: Column) -> Column:
+    """A hash of all that the events table says of a record, but for when it was stored. Spark's hash passes over nulls,
+    as of the hour where the table has none; the subtype's gets a value of its own."""
     subtype = F.coalesce("event_subtype", F.lit("\0"))
     named = ("event_uuid", "event_name", "event_type", subtype, "created_at", "created_datetime", "arrived_at")
-    return F.xxhash64(*named, date, payload)
+    return F.xxhash64(*named, date, hour.cast("int"), payload)
 
 
 def content_of_duplicate(date: Column) -> Column:

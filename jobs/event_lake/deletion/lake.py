@@ -21,8 +21,7 @@ from event_lake.schema import (
     DELETIONS_PARTITIONS,
     DUPLICATES,
     DUPLICATES_PARTITIONS,
-    EVENTS,
-    EVENTS_PARTITIONS,
+    EVENTS_LAYOUTS,
     QUARANTINE,
     QUARANTINE_PARTITIONS,
 )
@@ -68,7 +67,7 @@ class LakeRows:
         self.tables = (
             Table("duplicates", path(lake.duplicates_path), DUPLICATES, DUPLICATES_PARTITIONS, "payload"),
             Table("quarantine", path(lake.quarantine_path), QUARANTINE, QUARANTINE_PARTITIONS, "data"),
-            Table("events", path(lake.path), EVENTS, EVENTS_PARTITIONS, "payload"),
+            Table("events", path(lake.path), *EVENTS_LAYOUTS[lake.partition_by], "payload"),
         )
 
     def exists(self, path: str) -> bool:
