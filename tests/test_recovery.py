@@ -27,7 +27,7 @@ from event_lake.errors import ConfigError, DataLossError
 from event_lake.mark import BatchMark
 from event_lake.metrics import Counts
 from event_lake.recovery import Recovery
-from event_lake.schema import EVENTS, QUARANTINE
+from event_lake.schema import DELETIONS, EVENTS, QUARANTINE
 from event_lake.sink import EventSink
 from event_lake.storage import Storage
 from kinesis_server import KinesisServer
@@ -272,7 +272,7 @@ def test_an_index_is_made_of_many_keys_in_several_spans_and_of_the_last_window_o
     )
     folder = Folder((tmp_path / "segments").as_uri())
     recogniser = Recogniser(folder, (), 2, "seed-x", 0, begin + 1000 * hour, hour)
-    segments = seed.seeded(stored, recogniser, begin + 4 * hour)
+    segments = seed.seeded(stored, spark.createDataFrame([], DELETIONS), recogniser, begin + 4 * hour)
     assert sum(segment.rows for segment in segments) == 60
     assert {segment.until for segment in segments} == {begin + n * hour for n in range(5, 11)}
     assert len({segment.name for segment in segments}) == len(segments) == 12

@@ -27,10 +27,10 @@ from event_lake.mark import BatchMark, LastBatch
 from event_lake.schema import (
     DUPLICATES,
     DUPLICATES_PARTITIONS,
-    EVENTS,
-    EVENTS_PARTITIONS,
+    EVENTS_LAYOUTS,
     GAPS,
     GAPS_PARTITIONS,
+    HOUR,
     QUARANTINE,
     QUARANTINE_PARTITIONS,
 )
@@ -62,6 +62,9 @@ class TableWriter(Protocol):
         Raises DataLossError where it holds a later one, or another one under this number: the checkpoint is older than
         the table, and the rows would be taken for written.
         """
+
+    def partitioned_by(self) -> tuple[str, ...] | None:
+        """The partition columns that the table was made with; None where there is nothing yet that has any."""
 
     def values(self, column: str) -> set[str]:
         """The values of a partition column, without reading rows."""
@@ -113,6 +116,7 @@ class EventSink:
         self._most_bytes = lake.target_file_size.count
         self._parallelism = spark.sparkContext.defaultParallelism
         self._duplicate_payloads = lake.duplicate_payloads
+        self.partitions = EVENTS_LAYOUTS[lake.partition_by][1]  # of the events table
 
         def table(path: str, role: str, schema: StructType, partitions: Sequence[str]) -> TableWriter:
             path = storage.qualified(path)
@@ -124,7 +128,7 @@ class EventSink:
             QUARANTINED: table(lake.quarantine_path, "quarantine", QUARANTINE, QUARANTINE_PARTITIONS),
             DUPLICATE: table(lake.duplicates_path, "duplicates", DUPLICATES, DUPLICATES_PARTITIONS),
             GAP: table(lake.gaps_path, "gaps", GAPS, GAPS_PARTITIONS),
-            STORED: table(lake.path, "events", EVENTS, EVENTS_PARTITIONS),
+            STORED: table(lake.path, "events", *EVENTS_LAYOUTS[lake.partition_by]),
         }
 
     @property
@@ -172,7 +176,8 @@ class EventSink:
         """The rows of one table, but for `stored_at`, and with `_kind`."""
         rows = judged.where(F.col("verdict") == verdict)
         if verdict == STORED:
-            return stored(rows).withColumn("_kind", F.col("event_type"))
+            # Where the table has no such level the writer leaves it out.
+            return stored(rows).withColumns({"_kind": F.col("event_type"), HOUR: F.hour("created_datetime")})
         if verdict == QUARANTINED:
             return quarantined(rows).withColumn("_kind", F.col("problem"))
         if verdict == GAP:
