@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +188,8 @@ def event(number: int | str, **fields: object) -> bytes:
     return json.dumps(
         {"event_uuid": f"u-{number}", "event_name": "lesson:started", "created_at": 1644842400, **fields}
     ).encode()
+
+
+def uuids(numbers: Iterable[int]) -> list[str]:
+    """Those of events of these numbers, as `LakeHouse.uuids` gives them."""
+    return sorted(f"u-{number}" for number in numbers)

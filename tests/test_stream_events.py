@@ -9,7 +9,6 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,24 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from kinesis_server import KinesisServer
-from lake import LakeHouse, event
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[LakeHouse]:
-    with KinesisServer() as server:
-        server.create_stream("events", 2)
-        yield LakeHouse(tmp_path, server)
+from lake import LakeHouse, event, uuids
 
 
 def put(house: LakeHouse, numbers: range) -> None:
     for number in numbers:
         house.server.put("events", event(number, event_name=f"type{number % 3}:x"), partition_key=str(number))
-
-
-def uuids(numbers: range) -> list[str]:
-    return sorted(f"u-{number}" for number in numbers)
 
 
 def test_drained_stopped_and_drained_again_everything_is_stored_once(house: LakeHouse) -> None:
