@@ -153,7 +153,7 @@ def test_a_recovered_checkpoint_that_another_one_has_overtaken_is_refused(
         house.run(spark, checkpoint_path=late)
     # Nor may it go on where its first micro-batch was begun.
     shutil.copytree(house.folder / "soon" / "offsets", house.folder / "late" / "offsets")
-    (house.folder / "late" / "metadata").write_text('{"id":"begun"}')
+    (house.folder / "late" / "metadata").write_text('{"id":"6c1f0e0b-7d1c-4f43-9a55-2a1f3e9f7f10"}')
     with pytest.raises(DataLossError, match="has been written since"):
         house.run(spark, checkpoint_path=late)
     assert house.uuids() == uuids(range(20))

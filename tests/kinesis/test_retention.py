@@ -17,7 +17,8 @@ from kinesis_source.client import KinesisClient
 from kinesis_source.expiry import Keeping
 from kinesis_source.options import Options
 from kinesis_source.position import TRIM_HORIZON, after
-from kinesis_source.reader import RangeReader, ShardRange
+from kinesis_source.reader import ANSWERS_AT_TIP, RangeReader, ShardRange
+from kinesis_source.shards import Page
 
 MakeQuery = Callable[..., KinesisQuery]
 HOUR = 3600.0
@@ -89,6 +90,19 @@ def test_a_range_older_than_retention_that_is_still_there_has_lost_nothing(
     pass_time(server, 0.7, trims=False)
     records = next_records(reader)
     assert [len(records), reader.gap] == [3, None]
+
+
+def test_one_or_two_empty_answers_at_the_tip_do_not_prove_that_a_planned_end_is_gone(
+    server: KinesisServer, query: MakeQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = put(server, "a", "b")
+    options = Options.parse(query().options)
+    shard = server.shards("events")[0]["ShardId"]
+    reader = RangeReader(KinesisClient(options), ShardRange(shard, TRIM_HORIZON, after(end)), options)
+    read_once = reader._cursor.read_once
+    early = [Page([], at_tip=True, at_end=False)] * (ANSWERS_AT_TIP - 1)
+    monkeypatch.setattr(reader._cursor, "read_once", lambda *given: early.pop() if early else read_once(*given))
+    assert [len(next_records(reader)), reader.finished, reader.gap] == [2, True, None]
 
 
 @pytest.mark.parametrize("trims", [True, False])
