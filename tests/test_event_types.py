@@ -97,6 +97,8 @@ def test_once_a_table_holds_a_micro_batch_its_decision_stays_whatever_is_configu
     (tmp_path / "offsets").mkdir()
     (tmp_path / "offsets" / "0").write_text('v1\n{"batchWatermarkMs":0,"batchTimestampMs":0}\n{}')
     assert decide(opened(storage, tmp_path, 0), 0, NOON, begun=True, a=2, b=1) == {"b"}
+    assert decide(opened(storage, tmp_path, 0), 0, NOON, begun=False, a=2, b=1) is None
+    assert decide(opened(storage, tmp_path, 1), 0, NOON, begun=False, a=2, b=1) == {"b"}
 
 
 def test_what_a_version_without_a_bound_began_is_finished_without_one(storage: Storage, tmp_path: Path) -> None:

@@ -18,9 +18,12 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from event_lake.checkpoint import CheckpointLog
+from event_lake.config import Dedup
 from event_lake.deduplicate import seed
 from event_lake.deduplicate.folder import Folder
 from event_lake.deduplicate.index import IndexEngine
+from event_lake.deduplicate.manifest import SEEDED, Manifest
 from event_lake.deduplicate.recognise import Recogniser
 from event_lake.deduplicate.segment import open_keys
 from event_lake.deduplicate.verdicts import DUPLICATE, QUARANTINED, STORED
@@ -159,6 +162,19 @@ def test_a_recovered_checkpoint_that_another_one_has_overtaken_is_refused(
     assert house.uuids() == uuids(range(20))
 
 
+def test_an_index_that_was_made_from_another_state_of_the_table_is_not_looked_in(
+    spark: SparkSession, storage: Storage, tmp_path: Path
+) -> None:
+    mark = BatchMark("old", 3, "[3]", None)
+    (tmp_path / "recovered.json").write_text(mark.to_json())
+    (tmp_path / "seen").mkdir()
+    manifest = Manifest(SEEDED, "", replace(mark, end_offset="[2]").offset_hash, 0, ())
+    (tmp_path / "seen" / "-1.json").write_text(manifest.to_json())
+    engine = IndexEngine(spark, storage, CheckpointLog(storage, tmp_path.as_uri()), Dedup())
+    with pytest.raises(DataLossError, match="made from another state of the events table"):
+        engine._before(BatchMark("new", 0, "[4]", None))
+
+
 def quarantined(spark: SparkSession, stored_at: datetime) -> DataFrame:
     row: dict[str, Any] = dict.fromkeys(QUARANTINE.fieldNames())
     row |= {"problem": "empty", "stored_at": stored_at, "date": stored_at.date(), "shard_id": "unfinished"}
@@ -173,13 +189,16 @@ def test_what_a_first_micro_batch_left_unfinished_is_taken_back_although_its_que
     house.run(spark)
     shutil.rmtree(house.checkpoint_path)
     # A checkpoint that was recovered, stored quarantine, and was lost in its turn.
-    quarantine = sink_of(spark, house).tables[QUARANTINED]
+    tables = sink_of(spark, house).tables
+    quarantine = tables[QUARANTINED]
     moment = datetime(2026, 11, 27, 1, 2, 3, 456789, UTC)
     mark = BatchMark("a query that is in no events commit", 0, "{}", None)
     quarantine.append(quarantined(spark, moment), replace(mark, stored_at=moment.isoformat()), bool)
     assert len(house.quarantine()) == 2
     assert house.run(spark, recover=True) == Counts()
     assert [row["data"] for row in house.quarantine()] == [b"broken"]
+    found = {verdict: table.last_batch(mark.query_id) for verdict, table in tables.items()}
+    assert [verdict for verdict, last in found.items() if last is None or not last.retired] == []
 
     without = replace(mark, query_id="another")
     quarantine.append(quarantined(spark, moment + timedelta(days=1)), without, bool)
