@@ -106,7 +106,7 @@ def test_a_planned_end_that_is_gone_is_told_where_later_records_are_there(
     reader = reader_up_to(end, server, query().options)
     server.trim("events", reader.range.shard_id, before_sequence_number=later)
     with pytest.raises(DataLossError, match=f"the record {end}, where reading was to end, is gone; .* left is {later}"):
-        next_records(reader)
+        reader.next_page(lambda size: True)
 
 
 def test_one_or_two_empty_answers_at_the_tip_do_not_prove_that_a_planned_end_is_gone(
