@@ -9,8 +9,9 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,13 @@ class LakeHouse:
         )
         options = [word for text in self._overrides(overrides) for word in ("--set", text)]
         return Job([str(ROOT / "scripts" / "run"), "--config", str(config), *options, *arguments], self.folder)
+
+    def run_killed(self, moment: str, nth: int = 1, **overrides: str) -> None:
+        """The job in a process of its own, until kill -9 hits it as it is about to call a method for the n-th time."""
+        command = [sys.executable, str(ROOT / "tests" / "killed_run.py"), moment, str(nth), *self._overrides(overrides)]
+        own = {"PYTHONPATH": f"{ROOT / 'jobs'}:{ROOT / 'tests'}", "TMPDIR": str(self.folder)}
+        with Job(command, self.folder, os.environ | own) as job:
+            assert job.wait() == -signal.SIGKILL, job.output()
 
     def events(self) -> list[dict[str, Any]]:
         return rows(self.events_path)
@@ -202,3 +210,8 @@ def event(number: int | str, **fields: object) -> bytes:
     return json.dumps(
         {"event_uuid": f"u-{number}", "event_name": "lesson:started", "created_at": 1644842400, **fields}
     ).encode()
+
+
+def uuids(numbers: Iterable[int]) -> list[str]:
+    """Those of events of these numbers, as `LakeHouse.uuids` gives them."""
+    return sorted(f"u-{number}" for number in numbers)

@@ -58,7 +58,7 @@ def test_closed_days_are_left_with_one_file_a_partition_in_every_table(make_lake
 
 def test_while_another_driver_holds_the_lake_nothing_is_done(make_lake: Callable[[int], Any]) -> None:
     lake = make_lake(2)
-    config = dataclasses.replace(lake.config, lease=Lease(timedelta(seconds=1)))
+    config = dataclasses.replace(lake.config, lease=Lease(timedelta(seconds=2)))
     said: list[str] = []
     other = lease_of(lake.storage, config)
     assert other.acquire(lambda: False)
