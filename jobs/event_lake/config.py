@@ -16,8 +16,9 @@ from typing import Any, get_type_hints
 
 from event_lake.errors import ConfigError
 
-KINDS = ("kinesis", "files")
-PLANNED_KINDS = ("aws-kinesis", "glue-kinesis", "delta")
+KINDS = ("kinesis", "files", "delta")
+PLANNED_KINDS = ("aws-kinesis", "glue-kinesis")
+LAYOUTS = ("lines", "whole")
 LONGEST = timedelta(days=365)
 FORMATS = ("delta", "parquet", "json")
 ENGINES = ("index", "spark")
@@ -54,6 +55,7 @@ class Source:
     bytes_per_second: Bytes = Bytes(2 * 1024 * 1024)
     task_memory: Bytes = Bytes(64 * 1024 * 1024)
     path: str = ""
+    layout: str = "lines"
     most_unpacked: Bytes = Bytes(64 * 1024 * 1024)
 
 
@@ -281,6 +283,7 @@ def _check_source(source: Source) -> None:
         _given("source.stream", source.stream)
     else:
         _given("source.path", source.path)
+    _one_of("source.layout", source.layout, LAYOUTS)
     if source.starting_position not in ("trim_horizon", "latest"):
         try:
             datetime.fromisoformat(source.starting_position)
@@ -321,7 +324,7 @@ def _check_paths(config: Config) -> None:
         for other, outer in paths.items():
             if key != other and f"{path.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/"):
                 raise ConfigError(f"{key} ({path}) lies in {other} ({outer}); give each a folder of its own")
-        if config.source.kind == "files" and f"{path}/".startswith(f"{config.source.path.rstrip('/')}/"):
+        if config.source.kind != "kinesis" and f"{path}/".startswith(f"{config.source.path.rstrip('/')}/"):
             raise ConfigError(f"{key} ({path}) lies in source.path: the job would read what it writes")
 
 

@@ -95,7 +95,7 @@ class Recovery:
         return self._tables[-1]
 
     def _newest(self) -> BatchMark:
-        mark = self._events.newest_mark()
+        mark = self._events.newest_mark(of_shards=True)  # a backfill may have come behind it
         if mark is None:
             raise ConfigError(
                 f"there is nothing to recover from: no commit of {self._events.path} that is still kept says which "

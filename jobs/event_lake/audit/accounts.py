@@ -45,9 +45,11 @@ def claims(events: DataFrame, duplicates: DataFrame, quarantine: DataFrame) -> D
             *_is_in("in_quarantine"),
         ),
     ]
-    # One row a place is the rule: max() only has to be right there.
+    # One row a place is the rule: max() only has to be right there. What has no shard is from a backfill: no record of
+    # the stream stands behind it.
     return (
         reduce(partial(DataFrame.unionByName, allowMissingColumns=True), rows)
+        .where(F.col("shard_id").isNotNull())
         .groupBy(*PLACE)
         .agg(
             *(F.sum(name).alias(name) for name in TABLES),

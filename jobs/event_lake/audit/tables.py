@@ -18,6 +18,7 @@ from pyspark.sql.types import StructType
 
 from event_lake.config import Lake
 from event_lake.errors import ConfigError
+from event_lake.mark import source_offset
 from event_lake.schema import DUPLICATES, EVENTS, GAPS, QUARANTINE
 from event_lake.storage import Storage
 
@@ -29,7 +30,7 @@ COMMITS = 100  # of the newest are looked at first: to read a long history is sl
 
 @dataclass(frozen=True)
 class Reach:
-    """How far the events table goes, by the mark in its newest micro-batch's commit."""
+    """How far the events table goes, by the mark in the commit of its newest micro-batch of the stream."""
 
     end_offset: str  # positions of all shards
     complete_through: str | None  # ISO 8601: every record that arrived before is in; null where that is not known
@@ -129,7 +130,7 @@ class LakeTables:
             commits = history.where(F.col("version") <= version).orderBy("version", ascending=False)
             for row in commits.select("userMetadata").collect():
                 mark = json.loads(row["userMetadata"]) if (row["userMetadata"] or "").startswith("{") else {}
-                if "end_offset" in mark:
+                if "shards" in source_offset(mark.get("end_offset", "{}")):  # a backfill may have come behind it
                     return dict(mark)
         return None
 
