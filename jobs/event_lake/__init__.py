@@ -7,7 +7,8 @@ An event's path, by file: `source` reads raw records, from Kinesis through `pars
 the events, duplicates, quarantine and gaps tables (`delta_table`, `file_table`), which `upkeep` keeps quick to read.
 `pipeline` puts this together and `supervise` watches it run, until `stop` is asked for; `lease` (in a `lease_store`)
 keeps every other driver out, `belonging` looks whether checkpoint and tables (by their `delta_log`) belong together,
-`recovery` makes a checkpoint from the tables. `beside` the job go backfills; `other_queries` is what each of them must know of the rest.
+`recovery` makes a checkpoint from the tables. `beside` the job go backfills, and the `replay` of quarantine;
+`other_queries` is what each of them must know of the rest.
 `schema` has every table's columns, `config` every key, `errors` what can go wrong; `mark` names a micro-batch;
 `hash_join` joins it; `checkpoint`, `storage`, `s3_client` and `session` are Spark's log, small files and settings.
 `job` is what surrounds each job's work; `audit` is another one: it holds the stream against the tables.

@@ -78,6 +78,21 @@ def raw_table(spark: SparkSession, source: Source) -> DataFrame:
     )
 
 
+def raw_replayed(spark: SparkSession, source: Source) -> DataFrame:
+    """Raw records (schema.RAW_RECORD) of a table with quarantine's columns; each keeps the place that it came from."""
+    trail = _bounded(spark.readStream.format("delta"), source).option("skipChangeCommits", "true").load(source.path)
+    nothing = F.lit(None).cast("string")
+    return trail.select(
+        "data",
+        nothing.alias("streamName"),
+        F.col("shard_id").alias("shardId"),
+        nothing.alias("partitionKey"),
+        F.col("sequence_number").alias("sequenceNumber"),
+        F.col("sub_sequence_number").alias("subSequenceNumber"),
+        F.col("arrived_at").alias("approximateArrivalTimestamp"),
+    )
+
+
 def _bounded(reader: DataStreamReader, source: Source) -> DataStreamReader:
     return reader.option("maxBytesPerTrigger", source.max_bytes.count) if source.max_bytes.count else reader
 

@@ -18,6 +18,7 @@ from event_lake.errors import ConfigError
 
 KINDS = ("kinesis", "files", "delta")
 PLANNED_KINDS = ("aws-kinesis", "glue-kinesis")
+REPLAY = "replay"  # of quarantine; not to be configured
 LAYOUTS = ("lines", "whole")
 LONGEST = timedelta(days=365)
 FORMATS = ("delta", "parquet", "json")

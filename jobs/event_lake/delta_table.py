@@ -19,7 +19,7 @@ WITHOUT_STATISTICS = (
     *("shard_id", "sequence_number", "sub_sequence_number"),
 )
 # Of a bad record the name may be anything that was sent.
-UNCHECKED = {"quarantine": ("event_name",)}
+UNCHECKED = {"quarantine": ("event_name",), "replayed": ("event_name",)}
 
 # From here on a transaction's number says that its identifier is out of use, and what its last micro-batch was.
 RETIRED = 2**62

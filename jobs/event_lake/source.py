@@ -9,14 +9,18 @@ from collections.abc import Callable
 from pyspark.sql import DataFrame, SparkSession
 
 import kinesis_source
-from event_lake.archives import raw_files, raw_table
-from event_lake.config import Config, Source
+from event_lake.archives import raw_files, raw_replayed, raw_table
+from event_lake.config import REPLAY, Config, Source
 from event_lake.errors import ConfigError, DataLossError, EventLakeError
 from event_lake.parse import parse
 from event_lake.parsed_source import UNPACKED_OPTION, ParsedKinesis
 
 # Those that Spark itself reads, and that are parsed in a step of their own.
-ARCHIVES: dict[str, Callable[[SparkSession, Source], DataFrame]] = {"files": raw_files, "delta": raw_table}
+ARCHIVES: dict[str, Callable[[SparkSession, Source], DataFrame]] = {
+    "files": raw_files,
+    "delta": raw_table,
+    REPLAY: raw_replayed,
+}
 
 # What the source's errors (kinesis_source.errors) are to the job; Spark hands them on as text only.
 MEANING: dict[str, type[EventLakeError]] = {

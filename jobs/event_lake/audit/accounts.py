@@ -85,8 +85,10 @@ def _should_say() -> Column:
 
 
 def _may_say() -> Column:
-    """A good event that came compressed may have been unpacked before something else was wrong with it."""
-    return F.when(F.col("may_be_good"), F.col("as_unpacked"))
+    """A good event that came compressed may have been unpacked before something else was wrong with it; and a copy that
+    was in quarantine before has left its partition key behind there."""
+    is_copy = F.col("in_duplicates") == 1
+    return F.when(F.col("may_be_good"), F.col("as_unpacked")).when(is_copy, F.col("as_replayed"))
 
 
 def _became(span: Span) -> Column:

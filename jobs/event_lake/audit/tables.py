@@ -164,9 +164,10 @@ def content_of_event(payload: Column, date: Column) -> Column:
     return F.xxhash64(*named, date, payload)
 
 
-def content_of_duplicate(date: Column) -> Column:
+def content_of_duplicate(date: Column, partition_key: Column | None = None) -> Column:
     """The same of the duplicates table, but for what it says of the first copy."""
-    return F.xxhash64("event_uuid", "event_name", "event_type", "arrived_at", "partition_key", date)
+    key = F.col("partition_key") if partition_key is None else partition_key
+    return F.xxhash64("event_uuid", "event_name", "event_type", "arrived_at", key, date)
 
 
 def content_of_quarantine(data: Column, date: Column) -> Column:
