@@ -151,10 +151,10 @@ def test_an_archive_in_a_delta_table_comes_in_once_although_it_holds_records_twi
     raw = {"data": [event(number) for number in (1, 20, 20, 21)], "sequenceNumber": ["7", "8", "8", "9"]}
     write_deltalake(str(house.folder / "raw"), pa.table({**raw, "approximateArrivalTimestamp": [arrived] * 4}))
     stored = DeltaTable(str(house.events_path)).to_pyarrow_table()
-    write_deltalake(str(house.folder / "copy of events"), stored)
+    write_deltalake(str(house.folder / "copy_of_events"), stored)
 
     assert filled(spark, house, **source_of(house, "delta", "raw")) == Counts(received=4, stored=2, duplicates=2)
-    assert filled(spark, house, **source_of(house, "delta", "copy of events")) == Counts(received=10, duplicates=10)
+    assert filled(spark, house, **source_of(house, "delta", "copy_of_events")) == Counts(received=10, duplicates=10)
     assert house.uuids() == uuids([*range(10), 20, 21])
     assert {row["arrived_at"] for row in house.events() if row["event_uuid"] == "u-20"} == {arrived}
 
