@@ -9,22 +9,15 @@ Exit codes: 0 done, 2 wrong configuration, 3 data would be lost, 4 the accountin
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
-import logging
-import os
 import sys
-import time
+
+from pyspark.sql import SparkSession
 
 from event_lake.config import Config
-from event_lake.job import exit_code_of
+from event_lake.job import exit_code_of, run_stream
 from event_lake.metrics import Counts
 from event_lake.pipeline import run
-from event_lake.session import create_session
 from event_lake.stop import StopRequest
-from event_lake.storage import Storage
-
-log = logging.getLogger("event_lake")
 
 
 def main(arguments: list[str]) -> int:
@@ -45,35 +38,10 @@ def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def _run_job(config: Config, given: argparse.Namespace) -> int:
-    began = time.monotonic()
-    spark = create_session(config)
-    storage = Storage.of_session(spark)
-    stop = StopRequest(storage, config.checkpoint.path)
-    stop.listen()
-    _tell_pid()
-    log.info("started spark=%s source=%s lake=%s", spark.version, config.source.kind, config.lake.path)
-    try:
-        totals = run(spark, config, stop, given.until_caught_up, given.recover)
-        seconds = round(time.monotonic() - began, 1)
-        if given.report:
-            storage.write_text(given.report, _report(totals, seconds))
-        log.info("finished %s seconds=%s", totals, seconds)
-        print(totals, flush=True)
-        return 0
-    finally:
-        spark.stop()
+    def work(spark: SparkSession, stop: StopRequest) -> Counts:
+        return run(spark, config, stop, given.until_caught_up, given.recover)
 
-
-def _report(totals: Counts, seconds: float) -> str:
-    return json.dumps({**dataclasses.asdict(totals), "seconds": seconds}, indent=1) + "\n"
-
-
-def _tell_pid() -> None:
-    """For scripts/run, which passes signals on: under spark-submit only this process can hear them."""
-    path = os.environ.get("EVENT_LAKE_PID_FILE")
-    if path:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(str(os.getpid()))
+    return run_stream(config, config.checkpoint.path, given.report, work)
 
 
 if __name__ == "__main__":

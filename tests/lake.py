@@ -69,14 +69,14 @@ class LakeHouse:
         stop = StopRequest(Storage.of_session(spark), config.checkpoint.path)
         return run(spark, config, stop, until_caught_up=True, recover=recover)
 
-    def submit(self, *arguments: str, **overrides: str) -> Job:
-        """The job by spark-submit, through scripts/run."""
+    def submit(self, *arguments: str, script: str = "run", **overrides: str) -> Job:
+        """The job by spark-submit, through scripts/run; or another one, through its script."""
         config = self.folder / "job.toml"
         config.write_text(
             '[spark]\nmaster = "local[2]"\nsql.shuffle.partitions = 2\ndatabricks.delta.snapshotPartitions = 1\n'
         )
         options = [word for text in self._overrides(overrides) for word in ("--set", text)]
-        return Job([str(ROOT / "scripts" / "run"), "--config", str(config), *options, *arguments], self.folder)
+        return Job([str(ROOT / "scripts" / script), "--config", str(config), *options, *arguments], self.folder)
 
     def run_killed(self, moment: str, nth: int = 1, **overrides: str) -> None:
         """The job in a process of its own, until kill -9 hits it as it is about to call a method for the n-th time."""

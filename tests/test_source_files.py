@@ -1,7 +1,8 @@
-"""source.kind = "files": each line of each file is a record, byte for byte, with a name of its own."""
+"""source.kind = "files": each document in a line, or a file, is a record, byte for byte, with a name of its own."""
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 from collections import Counter
@@ -14,9 +15,9 @@ import pytest
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
+from event_lake.archives import raw_files
 from event_lake.config import read_config
 from event_lake.schema import RAW_RECORD
-from event_lake.source import raw_lines
 from records import event_bytes, rows
 
 Rows = list[dict[str, Any]]
@@ -30,6 +31,7 @@ class FilesQuery:
         self._folder = folder
         self.input = folder / "input"
         self.input.mkdir()
+        self.settings = {"source.path": self.input.as_uri()}
         self.batches: list[Rows] = []
 
     def write(self, name: str, content: bytes) -> Path:
@@ -50,8 +52,8 @@ class FilesQuery:
                 raise RuntimeError("interrupted")
 
         places = {"lake.path": "e", "lake.quarantine_path": "q", "checkpoint.path": "c"}
-        settings = {"source.kind": "files", "source.path": self.input.as_uri(), **places}
-        raw = raw_lines(self._spark, read_config("", [f"{key}={value}" for key, value in settings.items()]).source)
+        settings = {"source.kind": "files", **places, **self.settings}
+        raw = raw_files(self._spark, read_config("", [f"{key}={value}" for key, value in settings.items()]).source)
         assert raw.schema == RAW_RECORD
         query = raw.writeStream.foreachBatch(collect).option("checkpointLocation", str(self._folder / "checkpoint"))
         query.trigger(availableNow=True).start().awaitTermination()
@@ -135,3 +137,36 @@ def test_a_replay_gives_the_same_records_under_the_same_names(files: FilesQuery)
     assert again == first
     assert list(rest.values()) == [b"later"]
     assert files.run() == []
+
+
+def test_what_firehose_delivers_is_a_record_a_document_also_without_line_ends_and_packed(files: FilesQuery) -> None:
+    events = [event_bytes(event_uuid=str(number), note="a}{b") for number in range(5)]
+    joined = files.write("2026/11/27/00/stream-1-0", b"".join(events[:3]) + b"\n" + events[3])
+    packed = files.write("2026/11/27/01/stream-1-1.gz", gzip.compress(b"".join(events) + b"\n"))
+    pretty = files.write("2026/11/27/02/other", b"not from this hour")
+    os.rename(pretty, pretty.with_name("_hidden"))
+    files.settings = {"source.path": f"{files.input.as_uri()}/2026/1[12]/*/0[01]"}
+    assert lines_by_name(files.run()) == {
+        **{f"file:{joined}:1#{number}": events[number - 1] for number in (1, 2, 3)},
+        f"file:{joined}:2": events[3],
+        **{f"file:{packed}:1#{number}": events[number - 1] for number in range(1, 6)},
+    }
+
+
+def test_in_the_layout_whole_a_file_is_a_record_as_it_is_and_several_documents_are_several(files: FilesQuery) -> None:
+    pretty = b'{\n  "event_uuid": "1",\n  "items": [\n    {\n    },\n    {\n    }\n  ]\n}\n'
+    one = files.write("lesson/started/1.json", pretty)
+    two = files.write("payment/order/2.json.gz", gzip.compress(pretty + pretty))
+    files.settings |= {"source.layout": "whole"}
+    assert lines_by_name(files.run()) == {
+        f"file:{one}:1": pretty,
+        f"file:{two}:1#1": pretty.strip(),
+        f"file:{two}:1#2": pretty.strip(),
+    }
+
+
+def test_files_that_come_later_and_are_months_older_are_read_all_the_same(files: FilesQuery) -> None:
+    files.write("new.json", b"new")
+    assert len(files.run()) == 1
+    os.utime(files.write("old.json", b"old"), (1_600_000_000, 1_600_000_000))
+    assert [row["data"] for row in files.run()] == [b"old"]

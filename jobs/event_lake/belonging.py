@@ -20,12 +20,15 @@ from event_lake.sink import EventSink, TableWriter
 WAYS_ON = "docs/operations.md, "  # followed by a heading there
 
 
-def check_belonging(checkpoint: CheckpointLog, sink: EventSink, source: Source) -> None:
-    """Raises ConfigError where other things should be configured together, DataLossError where something is gone."""
+def check_belonging(checkpoint: CheckpointLog, sink: EventSink, source: Source, beside: bool = False) -> None:
+    """Raises ConfigError where other things should be configured together, DataLossError where something is gone.
+
+    `beside`: the query fills in what others have left out, so that tables which hold something are what it expects.
+    """
     check_layout(sink)
     planned, query_id = checkpoint.last_planned(), checkpoint.query_id()
     if planned is None:
-        _check_new(checkpoint, sink)
+        _check_new(checkpoint, sink, beside)
         return
     if query_id is None:
         raise _lost(checkpoint, "the file `metadata`, which names the query")
@@ -40,7 +43,7 @@ def check_belonging(checkpoint: CheckpointLog, sink: EventSink, source: Source) 
         _check_not_ahead(table, last[verdict], checkpoint, planned)
     # What has been committed is in the events table; and before a micro-batch is planned the one before it is.
     least = max(-1 if committed is None else committed, planned.batch_id - 1)
-    _check_events(checkpoint, sink.tables[STORED], last[STORED], least)
+    _check_events(checkpoint, sink.tables[STORED], last[STORED], least, beside)
 
 
 def check_layout(sink: EventSink) -> None:
@@ -79,7 +82,7 @@ _NEW_SOURCE = (
 )
 
 
-def _check_new(checkpoint: CheckpointLog, sink: EventSink) -> None:
+def _check_new(checkpoint: CheckpointLog, sink: EventSink, beside: bool) -> None:
     if checkpoint.newest_committed() is not None:
         raise _lost(checkpoint, "the offset log")
     recovered = checkpoint.recovered()
@@ -87,7 +90,7 @@ def _check_new(checkpoint: CheckpointLog, sink: EventSink) -> None:
         _check_continues(checkpoint, sink.tables[STORED], recovered)
         return
     for table in sink.tables.values():
-        if not table.is_untouched():
+        if not (beside or table.is_untouched()):
             raise _fresh(checkpoint, table)
 
 
@@ -115,13 +118,15 @@ def _check_not_ahead(
     )
 
 
-def _check_events(checkpoint: CheckpointLog, events: TableWriter, last: LastBatch | None, least: int) -> None:
+def _check_events(
+    checkpoint: CheckpointLog, events: TableWriter, last: LastBatch | None, least: int, beside: bool
+) -> None:
     if last is None and least < 0:
         # The first micro-batch has not come to its end; what is in the table is what it was recovered from, if at all.
         recovered = checkpoint.recovered()
         if recovered is not None:
             _check_continues(checkpoint, events, recovered)
-        elif not events.is_untouched():
+        elif not (beside or events.is_untouched()):
             raise _fresh(checkpoint, events)
     elif last is None or last.batch_id < least:
         has = "none of them" if last is None else f"only those up to {last.batch_id}"
@@ -134,7 +139,7 @@ def _check_events(checkpoint: CheckpointLog, events: TableWriter, last: LastBatc
 
 
 def _check_continues(checkpoint: CheckpointLog, events: TableWriter, recovered: BatchMark) -> None:
-    newest = events.newest_mark()
+    newest = events.newest_mark(of_shards=True)
     if newest is None or newest.offset_hash != recovered.offset_hash:
         raise DataLossError(
             f"the checkpoint {checkpoint.path} was made to go on behind micro-batch {recovered.batch_id} of query "

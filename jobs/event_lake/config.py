@@ -16,8 +16,10 @@ from typing import Any, get_type_hints
 
 from event_lake.errors import ConfigError
 
-KINDS = ("kinesis", "files")
-PLANNED_KINDS = ("aws-kinesis", "glue-kinesis", "delta")
+KINDS = ("kinesis", "files", "delta")
+PLANNED_KINDS = ("aws-kinesis", "glue-kinesis")
+REPLAY = "replay"  # of quarantine; not to be configured
+LAYOUTS = ("lines", "whole")
 LONGEST = timedelta(days=365)
 FORMATS = ("delta", "parquet", "json")
 ENGINES = ("index", "spark")
@@ -56,6 +58,7 @@ class Source:
     bytes_per_second: Bytes = Bytes(2 * 1024 * 1024)
     task_memory: Bytes = Bytes(64 * 1024 * 1024)
     path: str = ""
+    layout: str = "lines"
     most_unpacked: Bytes = Bytes(64 * 1024 * 1024)
 
 
@@ -71,6 +74,11 @@ class Lake:
     partition_by: str = "date"
     target_file_size: Bytes = Bytes(128 * 1024 * 1024)
     new_types_per_day: int = 1000
+
+    @property
+    def replayed_path(self) -> str:
+        """Of the trail of what has been read again from quarantine."""
+        return f"{self.quarantine_path.rstrip('/')}_replayed"
 
 
 @dataclass(frozen=True)
@@ -295,6 +303,7 @@ def _check_source(source: Source) -> None:
         _given("source.stream", source.stream)
     else:
         _given("source.path", source.path)
+    _one_of("source.layout", source.layout, LAYOUTS)
     if source.starting_position not in ("trim_horizon", "latest"):
         try:
             datetime.fromisoformat(source.starting_position)
@@ -336,7 +345,7 @@ def _check_paths(config: Config) -> None:
         for other, outer in paths.items():
             if key != other and f"{path.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/"):
                 raise ConfigError(f"{key} ({path}) lies in {other} ({outer}); give each a folder of its own")
-        if config.source.kind == "files" and f"{path}/".startswith(f"{config.source.path.rstrip('/')}/"):
+        if config.source.kind != "kinesis" and f"{path}/".startswith(f"{config.source.path.rstrip('/')}/"):
             raise ConfigError(f"{key} ({path}) lies in source.path: the job would read what it writes")
 
 

@@ -35,13 +35,14 @@ class DeltaLog:
         found = self._snapshot().transactions().get(app_id)
         return int(found.get()) if found.isDefined() else None
 
+    def last_versions(self, app_prefix: str) -> dict[str, int]:
+        """The last transaction of each identifier that begins so, by what follows."""
+        return _last_versions(self._snapshot(), app_prefix)
+
     def is_untouched(self, app_prefix: str) -> bool:
         """Whether there is no table, or none with files in it or transactions of such identifiers."""
         snapshot = self._snapshot()
-        if snapshot.version() < 0:
-            return True
-        names = str(snapshot.transactions().keys().mkString("\n")).splitlines()
-        return snapshot.numOfFiles() == 0 and not any(name.startswith(app_prefix) for name in names)
+        return snapshot.version() < 0 or (snapshot.numOfFiles() == 0 and not _last_versions(snapshot, app_prefix))
 
     def partition_values(self, column: str) -> set[str]:
         """The values of a partition column that the table has files of, null left out."""
@@ -75,6 +76,13 @@ def newest_snapshot(spark: SparkSession, path: str) -> Any:
     """
     delta_log, none = _java(spark._jvm)
     return delta_log.forTable(spark._jsparkSession, path).update(False, none, none)
+
+
+def _last_versions(snapshot: Any, app_prefix: str) -> dict[str, int]:
+    transactions = snapshot.transactions()
+    names = str(transactions.keys().mkString("\n")).splitlines()
+    ours = (name for name in names if name.startswith(app_prefix))
+    return {name.removeprefix(app_prefix): int(transactions.apply(name)) for name in ours}
 
 
 @lru_cache(maxsize=1)

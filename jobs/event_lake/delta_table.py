@@ -19,7 +19,7 @@ WITHOUT_STATISTICS = (
     *("shard_id", "sequence_number", "sub_sequence_number"),
 )
 # Of a bad record the name may be anything that was sent.
-UNCHECKED = {"quarantine": ("event_name",)}
+UNCHECKED = {"quarantine": ("event_name",), "replayed": ("event_name",)}
 
 # From here on a transaction's number says that its identifier is out of use, and what its last micro-batch was.
 RETIRED = 2**62
@@ -55,18 +55,23 @@ class DeltaTableWriter:
         )
 
     def is_untouched(self) -> bool:
-        return self._log.is_untouched(f"event-lake-{self._role}-")
+        return self._log.is_untouched(self._app_id(""))
 
     def last_batch(self, query_id: str) -> LastBatch | None:
         number = self._log.last_version(self._app_id(query_id))
         if number is None:
             return None
-        batch_id, mark = self.last_number(query_id), self._last_mark(query_id)
+        batch_id, mark = self.last_number(query_id), self.last_mark(query_id)
         known = mark.offset_hash if mark and mark.batch_id == batch_id else None
         return LastBatch(batch_id, known, retired=number >= RETIRED)
 
-    def newest_mark(self) -> BatchMark | None:
-        return next(self._log.marks(), None)
+    def last_numbers(self) -> dict[str, int]:
+        """The number of the last micro-batch of each query that may still write here, by the query."""
+        numbers = self._log.last_versions(self._app_id(""))
+        return {query_id: number for query_id, number in numbers.items() if number < RETIRED}
+
+    def newest_mark(self, of_shards: bool = False) -> BatchMark | None:
+        return next((mark for mark in self._log.marks() if mark.is_of_shards or not of_shards), None)
 
     def is_written(self, mark: BatchMark) -> bool:
         number = self._log.last_version(self._app_id(mark.query_id))
@@ -94,7 +99,7 @@ class DeltaTableWriter:
             .save(self._path)
         )
 
-    # For recovery
+    # For recovery, and for queries beside others
 
     def last_number(self, query_id: str) -> int:
         """The number of the last micro-batch of a query, retired or not; -1 where there is none."""
@@ -114,7 +119,7 @@ class DeltaTableWriter:
             return
         known = self.last_number(query_id)
         self._retire(query_id, known)
-        mark = self._last_mark(query_id)
+        mark = self.last_mark(query_id)
         if mark is not None and mark.batch_id > known:  # committed between the two
             self._retire(query_id, mark.batch_id)
 
@@ -131,7 +136,8 @@ class DeltaTableWriter:
     def rows(self) -> DataFrame:
         return self._spark.read.format("delta").load(self._path)
 
-    def _last_mark(self, query_id: str) -> BatchMark | None:
+    def last_mark(self, query_id: str) -> BatchMark | None:
+        """The last mark of a query, where its commit is still kept."""
         return next((mark for mark in self._log.marks() if mark.query_id == query_id), None)
 
     def _app_id(self, query_id: str) -> str:

@@ -16,7 +16,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import pyarrow as pa
@@ -77,13 +77,18 @@ class EventTypes:
         self._most_new = most_new
         self._last: tuple[int, Known] | None = None
 
-    def open(self, of_table: Callable[[], Collection[str]]) -> None:
-        """Called once before the first micro-batch; where nothing is kept yet, the types of the table are known."""
+    def open(self, of_table: Callable[[], Collection[str]], others_wrote: bool = False) -> None:
+        """Called once before the first micro-batch; where nothing is kept yet, the types of the table are known, and
+        where other queries have written to it, those too."""
         planned = self._checkpoint.last_planned()
         if planned is None:
             self._storage.delete(self._path)  # of a query that was there before
-        if not self._numbers():
+        numbers = self._numbers()
+        if not numbers:
             self._write(planned.batch_id - 1 if planned else -1, Known(frozenset(of_table())))
+        elif others_wrote:
+            newest = self._read(numbers[-1])
+            self._write(numbers[-1], replace(newest, types=newest.types | frozenset(of_table())))
 
     def admitted(
         self, mark: BatchMark, clock: datetime, rows: Mapping[str, int], is_begun: Callable[[], bool]

@@ -60,7 +60,7 @@ class FileTableWriter:
         manifest = json.loads(self._storage.read_text(f"{batches}/{newest}.manifest"))
         return LastBatch(newest, manifest["mark"]["offset_hash"])
 
-    def newest_mark(self) -> BatchMark | None:
+    def newest_mark(self, of_shards: bool = False) -> BatchMark | None:
         return None  # each query has a folder of manifests; nothing says which of two came last
 
     def is_written(self, mark: BatchMark) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 from event_lake.errors import AccountingError
 
+STEP_ROWS = "pythonNumRowsReceived"  # Spark's metric of the rows that came out of a step in Python
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -46,8 +48,11 @@ def read_plan_metrics(query: Any, operator: bool = True) -> PlanMetrics:
     """
     nodes = list(_nodes(query._jsq.streamingQuery().lastExecution().executedPlan()))
     scans = [node for node in nodes if node.children().isEmpty()]
+    steps = [node for node in nodes if not node.children().isEmpty() and node.metrics().contains(STEP_ROWS)]
     return PlanMetrics(
-        scanned=_sum(scans, "numOutputRows"),
+        # The last step in Python is parsing. A source that has one of its own, which makes records of what Spark has
+        # read (several of a line that holds several), is counted behind that.
+        scanned=_sum(steps[-1:], STEP_ROWS) if len(steps) > 1 else _sum(scans, "numOutputRows"),
         duplicates=_sum(nodes, "numDroppedDuplicateRows") if operator else 0,
         late=_sum(nodes, "numRowsDroppedByWatermark") if operator else 0,
     )

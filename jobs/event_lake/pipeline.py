@@ -15,9 +15,11 @@ from event_lake.checkpoint import CheckpointLog, refuse_backward_clock
 from event_lake.config import Config
 from event_lake.contracts.in_force import contracts_in_force
 from event_lake.deduplicate import engine_for
+from event_lake.deletion.lake import deleted_events
 from event_lake.event_types import EventTypes
 from event_lake.lease import Lease, lease_of
 from event_lake.metrics import Counts
+from event_lake.other_queries import OtherQueries
 from event_lake.recovery import Recovery
 from event_lake.sink import EventSink
 from event_lake.source import kinesis_options, named_failure, parsed_records
@@ -46,6 +48,14 @@ def run(
     return totals
 
 
+def run_beside(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease) -> Counts:
+    """The same for a query that fills in what the lake's job has left out, with a checkpoint of its own and a lease
+    that is held already: until all is read that was there at the start, or asked to stop."""
+    totals = _run(spark, config, stop, lease, until_caught_up=True, beside=True)
+    stop.honoured()
+    return totals
+
+
 def _recover(spark: SparkSession, config: Config, lease: Lease) -> None:
     storage = Storage.of_session(spark)
     Recovery(spark, storage, config, EventSink(spark, storage, config.lake)).run(lease.check)
@@ -59,6 +69,7 @@ def _run(
     until_caught_up: bool,
     *,
     goal: kinesis_source.StreamOffset | None = None,
+    beside: bool = False,
 ) -> Counts:
     storage = Storage.of_session(spark)
     checkpoint = CheckpointLog(storage, config.checkpoint.path)
@@ -66,16 +77,21 @@ def _run(
     refuse_backward_clock(checkpoint.last_planned(), now, config.dedup.window, config.dedup.margin)
     for_new_tables(spark, config.maintenance)
     sink = EventSink(spark, storage, config.lake)
-    check_belonging(checkpoint, sink, config.source)
+    check_belonging(checkpoint, sink, config.source, beside)
+    others = OtherQueries(checkpoint, sink, config.dedup.margin)
+    others.check_finished()
     contracts, to_finish = contracts_in_force(storage, checkpoint, config, sink)
-    engine = engine_for(spark, storage, checkpoint, config)
+    engine = engine_for(spark, storage, checkpoint, config, beside)
     engine.open()
     if goal is None and until_caught_up and config.source.kind == "kinesis":
         goal = _tip(spark, config)
 
     sink.create()
+    unknown = others.unknown_events(beside)
+    if unknown is not None:
+        engine.learn(unknown, deleted_events(spark, storage, config.lake))
     types = EventTypes(storage, checkpoint, config.lake.new_types_per_day)
-    types.open(sink.event_types)
+    types.open(sink.event_types, others_wrote=unknown is not None)
     keeper = keeper_of(spark, storage, config, lease.check)
     writer = BatchWriter(spark, checkpoint, engine, types, sink, may_write=lease.check, keeper=keeper)
     writer.last = to_finish
@@ -92,7 +108,9 @@ def _run(
             keeper.stop()
     if to_finish is None or stop.made():
         return writer.totals
-    return writer.totals + _run(spark, config, stop, lease, until_caught_up, goal=goal)  # by the newest contracts
+    return writer.totals + _run(  # by the newest contracts
+        spark, config, stop, lease, until_caught_up, goal=goal, beside=beside
+    )
 
 
 def _start(events: DataFrame, writer: BatchWriter, config: Config, until_caught_up: bool) -> StreamingQuery:

@@ -17,13 +17,12 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from event_lake.belonging import check_layout, check_source
 from event_lake.checkpoint import RECOVERED, CheckpointLog
 from event_lake.config import Config
 from event_lake.deduplicate.index import IndexEngine
-from event_lake.deletion.lake import LakeRows
+from event_lake.deletion.lake import deleted_events
 from event_lake.delta_table import DeltaTableWriter
 from event_lake.errors import ConfigError, DataLossError
 from event_lake.mark import BatchMark
@@ -42,7 +41,7 @@ class Recovery:
         self._checkpoint = CheckpointLog(storage, config.checkpoint.path)
         self._engine = IndexEngine(spark, storage, self._checkpoint, config.dedup)
         self._sink = sink
-        self._deleted = LakeRows(spark, storage, config.lake).record()
+        self._deleted = deleted_events(spark, storage, config.lake)
         self._tables = [table for table in sink.tables.values() if isinstance(table, DeltaTableWriter)]
 
     def run(self, may_write: Callable[[], None]) -> None:
@@ -66,7 +65,7 @@ class Recovery:
         for table in self._others:
             may_write()
             self._take_back(table, last)
-        self._engine.seed(self._events.rows(), self._deleted.where(F.col("table_name") == "events"), last)
+        self._engine.seed(self._events.rows(), self._deleted, last)
         may_write()
         self._storage.write_whole(f"{self._checkpoint.path}/{RECOVERED}", last.to_json())
         log.info("recovered query=%s batch=%d through=%s", last.query_id, last.batch_id, last.complete_through)
@@ -100,7 +99,7 @@ class Recovery:
         return self._tables[-1]
 
     def _newest(self) -> BatchMark:
-        mark = self._events.newest_mark()
+        mark = self._events.newest_mark(of_shards=True)  # a backfill may have come behind it
         if mark is None:
             raise ConfigError(
                 f"there is nothing to recover from: no commit of {self._events.path} that is still kept says which "

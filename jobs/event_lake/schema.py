@@ -95,6 +95,9 @@ QUARANTINE = _columns(
 )
 QUARANTINE_PARTITIONS = ("date", "problem")
 
+# What has been replayed: the rows of quarantine as they were, and when each was chosen to be read again.
+REPLAYED = _columns(*((field.name, type(field.dataType)) for field in QUARANTINE), ("replayed_at", TimestampType))
+
 DUPLICATES = _columns(
     ("event_uuid", StringType),
     ("event_name", StringType),

@@ -53,8 +53,9 @@ class TableWriter(Protocol):
     def last_batch(self, query_id: str) -> LastBatch | None:
         """The last micro-batch of a query that is in the table, or came half into it."""
 
-    def newest_mark(self) -> BatchMark | None:
-        """The last mark that any query has left, where the format can tell which one is the last."""
+    def newest_mark(self, of_shards: bool = False) -> BatchMark | None:
+        """The last mark that any query has left, or any that reads a stream of shards, where the format can tell which
+        one is the last."""
 
     def is_written(self, mark: BatchMark) -> bool:
         """Whether the table holds this micro-batch.

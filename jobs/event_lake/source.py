@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 
-import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 import kinesis_source
-from event_lake.config import Config, Source
+from event_lake.archives import raw_files, raw_replayed, raw_table
+from event_lake.config import REPLAY, Config, Source
 from event_lake.contracts.contract_set import ContractSet
 from event_lake.errors import ConfigError, DataLossError, EventLakeError
 from event_lake.parse import parse
 from event_lake.parsed_source import UNPACKED_OPTION, parsed_kinesis
-from event_lake.schema import RAW_RECORD
+
+# Those that Spark itself reads, and that are parsed in a step of their own.
+ARCHIVES: dict[str, Callable[[SparkSession, Source], DataFrame]] = {
+    "files": raw_files,
+    "delta": raw_table,
+    REPLAY: raw_replayed,
+}
 
 # What the source's errors (kinesis_source.errors) are to the job; Spark hands them on as text only.
 MEANING: dict[str, type[EventLakeError]] = {
@@ -40,8 +45,9 @@ def parsed_records(
     A first start begins at the offset `begin` (another query's end, as JSON), if it is given. Good events are held
     against `contracts`.
     """
-    if config.source.kind == "files":
-        return parse(raw_lines(spark, config.source), config.source.most_unpacked.count, contracts)
+    if config.source.kind in ARCHIVES:
+        raw = ARCHIVES[config.source.kind](spark, config.source)
+        return parse(raw, config.source.most_unpacked.count, contracts)
     options = kinesis_options(config.source, spark.sparkContext.defaultParallelism)
     options[UNPACKED_OPTION] = str(config.source.most_unpacked.count)
     if begin is not None:
@@ -91,47 +97,3 @@ def named_failure(text: str) -> EventLakeError:
     if raised:
         return MEANING[raised[1]](raised[2])
     return EventLakeError(f"the query failed: {text}")
-
-
-def raw_lines(spark: SparkSession, source: Source) -> DataFrame:
-    """Raw records (schema.RAW_RECORD), one a line of the files in a folder.
-
-    Files arrive when they were last modified; a record is identified by its path and line.
-    """
-    files = (
-        spark.readStream.format("text")
-        .option("lineSep", "\n")
-        .option("recursiveFileLookup", "true")
-        .load(source.path)
-        .select(
-            F.col("value").cast("binary").alias("data"),
-            F.col("_metadata.file_path").alias("path"),
-            F.col("_metadata.file_block_start").alias("block"),
-            F.col("_metadata.file_modification_time").alias("arrived_at"),
-        )
-    )
-    return files.mapInArrow(_number_lines, RAW_RECORD)
-
-
-def _number_lines(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-    """Names each line by its path, the start of its split and its number in the split; the same again in a replay."""
-    place, line = ("", -1), 0
-    for batch in batches:
-        numbers: list[str] = []
-        for path, block in zip(batch.column("path").to_pylist(), batch.column("block").to_pylist(), strict=True):
-            place, line = ((path, block), 1) if place != (path, block) else (place, line + 1)
-            numbers.append(f"{path}:{line}" if block == 0 else f"{path}@{block}:{line}")
-        count = batch.num_rows
-        nothing = pa.nulls(count, pa.string())
-        yield pa.RecordBatch.from_arrays(
-            [
-                batch.column("data"),
-                nothing,
-                nothing,
-                nothing,
-                pa.array(numbers, pa.string()),
-                pa.repeat(pa.scalar(0, pa.int64()), count),
-                batch.column("arrived_at"),
-            ],
-            names=RAW_RECORD.fieldNames(),
-        )

@@ -53,6 +53,10 @@ class Storage:
     def exists(self, path: str) -> bool:
         return bool(self._file_system(path).exists(self._path(path)))
 
+    def names_any(self, pattern: str) -> bool:
+        """Whether there is a file or folder of this path, which may be a glob."""
+        return bool(self._file_system(pattern).globStatus(self._path(pattern)))
+
     def modified(self, path: str) -> datetime | None:
         """When the file was last written; None where there is none."""
         if not self.exists(path):

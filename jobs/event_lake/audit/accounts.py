@@ -47,9 +47,11 @@ def claims(events: DataFrame, duplicates: DataFrame, quarantine: DataFrame) -> D
             *_is_in("in_quarantine"),
         ),
     ]
-    # One row a place is the rule: max() only has to be right there.
+    # One row a place is the rule: max() only has to be right there. What has no shard is from a backfill: no record of
+    # the stream stands behind it.
     return (
         reduce(partial(DataFrame.unionByName, allowMissingColumns=True), rows)
+        .where(F.col("shard_id").isNotNull())
         .groupBy(*PLACE)
         .agg(
             *(F.sum(name).alias(name) for name in TABLES),
@@ -87,8 +89,10 @@ def _should_say() -> Column:
 
 
 def _may_say() -> Column:
-    """A good event that came compressed may have been unpacked before something else was wrong with it."""
-    return F.when(F.col("may_be_good"), F.col("as_unpacked"))
+    """A good event that came compressed may have been unpacked before something else was wrong with it; and a copy that
+    was in quarantine before has left its partition key behind there."""
+    is_copy = F.col("in_duplicates") == 1
+    return F.when(F.col("may_be_good"), F.col("as_unpacked")).when(is_copy, F.col("as_replayed"))
 
 
 def _became(span: Span) -> Column:

@@ -18,6 +18,7 @@ from pyspark.sql.types import StructType
 
 from event_lake.config import Lake
 from event_lake.errors import ConfigError
+from event_lake.mark import source_offset
 from event_lake.schema import DELETIONS, DUPLICATES, EVENTS, GAPS, HOUR, QUARANTINE
 from event_lake.storage import Storage
 
@@ -30,7 +31,7 @@ COMMITS = 100  # of the newest are looked at first: to read a long history is sl
 
 @dataclass(frozen=True)
 class Reach:
-    """How far the events table goes, by the mark in its newest micro-batch's commit."""
+    """How far the events table goes, by the mark in the commit of its newest micro-batch of the stream."""
 
     end_offset: str  # positions of all shards
     complete_through: str | None  # ISO 8601: every record that arrived before is in; null where that is not known
@@ -143,7 +144,7 @@ class LakeTables:
             commits = history.where(F.col("version") <= version).orderBy("version", ascending=False)
             for row in commits.select("userMetadata").collect():
                 mark = json.loads(row["userMetadata"]) if (row["userMetadata"] or "").startswith("{") else {}
-                if "end_offset" in mark:
+                if "shards" in source_offset(mark.get("end_offset", "{}")):  # a backfill may have come behind it
                     return dict(mark)
         return None
 
@@ -182,9 +183,10 @@ def content_of_event(payload: Column, date: Column, hour: Column) -> Column:
     return F.xxhash64(*named, date, hour.cast("int"), payload)
 
 
-def content_of_duplicate(date: Column) -> Column:
+def content_of_duplicate(date: Column, partition_key: Column | None = None) -> Column:
     """The same of the duplicates table, but for what it says of the first copy."""
-    return F.xxhash64("event_uuid", "event_name", "event_type", "arrived_at", "partition_key", date)
+    key = F.col("partition_key") if partition_key is None else partition_key
+    return F.xxhash64("event_uuid", "event_name", "event_type", "arrived_at", key, date)
 
 
 def content_of_quarantine(data: Column, date: Column) -> Column:

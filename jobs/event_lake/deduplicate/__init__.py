@@ -54,6 +54,10 @@ class Engine(Protocol):
     def open(self) -> None:
         """Called once before the first micro-batch. Raises where the checkpoint is another engine's, or incomplete."""
 
+    def learn(self, stored: DataFrame, deleted: DataFrame) -> None:
+        """Makes the keys of stored events (schema.EVENTS) and deleted ones (schema.DELETIONS) known to the next
+        micro-batch; called after `open`, where other queries have written. Raises ConfigError where it cannot."""
+
     def on_stream(self, parsed: DataFrame) -> DataFrame:
         """The engine's part of the streaming plan; schema.PARSED_RECORD in and out."""
 
@@ -61,8 +65,10 @@ class Engine(Protocol):
         """Verdicts for one micro-batch; the same ones again when Spark replays it."""
 
 
-def engine_for(spark: SparkSession, storage: Storage, checkpoint: CheckpointLog, config: Config) -> Engine:
-    """The engine that the configuration chooses."""
+def engine_for(
+    spark: SparkSession, storage: Storage, checkpoint: CheckpointLog, config: Config, beside: bool = False
+) -> Engine:
+    """The engine that the configuration chooses; `beside`: for a query that fills in what the lake's job lacks."""
     if config.dedup.engine == "spark":
         return OperatorEngine(spark, checkpoint, config.dedup)
-    return IndexEngine(spark, storage, checkpoint, config.dedup)
+    return IndexEngine(spark, storage, checkpoint, config.dedup, beside)

@@ -9,6 +9,10 @@ Segments are merged geometrically within a bucket of keys and a block of time. A
 watermark has passed the end of its block by window + margin. The watermark is an arrival time: with Kinesis the one
 before which everything has been read (`through`), so an outage or a slow shard shortens nothing; with other sources the
 latest arrival so far.
+
+What other queries have stored since is learnt at a start, from the table, as `seen/N.M.json`: another version of the
+manifest that the next micro-batch looks in. A query that fills in what the job lacks (`beside`) begins with all keys of
+the table as manifest -1, and forgets none.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence, Set
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
@@ -25,7 +29,7 @@ from event_lake.checkpoint import CheckpointLog
 from event_lake.config import Dedup
 from event_lake.deduplicate.folder import Folder
 from event_lake.deduplicate.judged import IndexJudged, micros, micros_of
-from event_lake.deduplicate.manifest import SEEDED, Manifest, mergeable
+from event_lake.deduplicate.manifest import SEEDED, Manifest, mergeable, numbered
 from event_lake.deduplicate.merge import Merger, merge
 from event_lake.deduplicate.recognise import Recogniser
 from event_lake.deduplicate.seed import seeded
@@ -37,19 +41,23 @@ from event_lake.storage import Storage
 BLOCKS = 8  # a window's worth of keys is dropped in about so many pieces
 MOST_BLOCKS = 16  # of an index that is made at once, where the margin is much longer than the window
 MANIFESTS_KEPT = 10
+FOR_EVER = timedelta(days=36_500)
 
 
 class IndexEngine:
     """Keeps the index in the checkpoint's folder `seen`. One driver at a time."""
 
-    def __init__(self, spark: SparkSession, storage: Storage, checkpoint: CheckpointLog, dedup: Dedup) -> None:
+    def __init__(
+        self, spark: SparkSession, storage: Storage, checkpoint: CheckpointLog, dedup: Dedup, beside: bool = False
+    ) -> None:
         self._spark = spark
         self._storage = storage
         self._checkpoint = checkpoint
-        self._dedup = dedup
+        self._dedup = replace(dedup, window=FOR_EVER) if beside else dedup
+        self._is_seeded = beside or checkpoint.recovered() is not None
         self._path = f"{storage.qualified(checkpoint.path)}/seen"
         self._folder = Folder(f"{self._path}/segments", **storage.s3_settings())
-        self._keep = micros(dedup.window + dedup.margin)
+        self._keep = micros(self._dedup.window + dedup.margin)
         self._last: Manifest | None = None
         self._retired: list[tuple[int, str]] = []  # since which micro-batch a segment is not used any more
 
@@ -64,10 +72,7 @@ class IndexEngine:
                 'state it cannot read. Set dedup.engine = "spark", or recover from the tables into a new '
                 "checkpoint path (docs/operations.md)."
             )
-        # What the next micro-batch needs: a new one, or the replay of one that is not committed.
-        before = planned.batch_id - (planned.batch_id != self._checkpoint.newest_committed())
-        needed = self._read(before).segments if before >= 0 or self._checkpoint.recovered() else ()
-        self._sweep(planned.batch_id, {segment.name for segment in needed})
+        self._sweep(planned.batch_id, {segment.name for segment in self._at_start().segments})
 
     def seed(self, stored: DataFrame, deleted: DataFrame, mark: BatchMark) -> None:
         """Makes the index of a new checkpoint from stored events (columns: those of the events table), and what was
@@ -80,6 +85,28 @@ class IndexEngine:
         segments = seeded(stored, deleted, recogniser, watermark - self._keep - recogniser.block if watermark else 0)
         manifest = Manifest(SEEDED, "", mark.offset_hash, watermark, segments)
         self._storage.write_whole(f"{self._path}/{SEEDED}.json", manifest.to_json())
+
+    def learn(self, stored: DataFrame, deleted: DataFrame) -> None:
+        """Adds the keys of stored events (columns: those of the events table), and of deleted ones (schema.DELETIONS),
+        to what the next micro-batch looks in; those that it knows already are left out. To be called after `open`, and
+        as often as one likes."""
+        self._folder.check()
+        before = self._at_start()
+        recogniser = self._recogniser("learnt", before.segments, watermark=0, now=datetime.now(UTC))
+        oldest = before.watermark - self._keep - recogniser.block if before.watermark else 0
+        new = seeded(stored, deleted, recogniser, oldest)
+        if new or (before.batch_id == SEEDED and self._is_seeded):
+            learnt = replace(before, segments=(*before.segments, *new))
+            self._storage.write_whole(self._new_version(before.batch_id), learnt.to_json())
+
+    def _at_start(self) -> Manifest:
+        """What the next micro-batch looks in: a new one, or the replay of one that is not committed."""
+        planned = self._checkpoint.last_planned()
+        is_new = planned is None and self._checkpoint.recovered() is None
+        number = planned.batch_id - (planned.batch_id != self._checkpoint.newest_committed()) if planned else SEEDED
+        if is_new or (number == SEEDED and not self._is_seeded):
+            return Manifest(SEEDED, "", "", 0, ())
+        return self._read(number)
 
     def on_stream(self, parsed: DataFrame) -> DataFrame:
         return parsed
@@ -129,11 +156,11 @@ class IndexEngine:
 
     def _first(self, mark: BatchMark) -> Manifest:
         """What the first micro-batch looks in: nothing, or what the index was made from."""
-        recovered = self._checkpoint.recovered()
-        if recovered is None:
+        if not self._is_seeded:
             return Manifest(SEEDED, mark.query_id, "", 0, ())
         self._last = self._read(SEEDED)
-        if self._last.offset_hash != recovered.offset_hash:
+        recovered = self._checkpoint.recovered()
+        if recovered is not None and self._last.offset_hash != recovered.offset_hash:
             raise DataLossError(
                 f"{self._path}/{SEEDED}.json was made from another state of the events table than the checkpoint goes "
                 "on from. Nothing was written. Recover into another new checkpoint path."
@@ -141,14 +168,26 @@ class IndexEngine:
         return self._last
 
     def _read(self, batch_id: int) -> Manifest:
-        path = f"{self._path}/{batch_id}.json"
-        if not self._storage.exists(path):
+        """The newest version of the manifest after a micro-batch."""
+        versions = self._versions(batch_id)
+        if not versions:
             raise DataLossError(
-                f"{path} is missing: what micro-batch {batch_id} and those before it have seen is not known, and "
-                "copies would be stored again. Nothing was written. Restore the file, or recover from the tables into "
-                "a new checkpoint path (docs/operations.md)."
+                f"{self._path}/{batch_id}.json is missing: what micro-batch {batch_id} and those before it have seen "
+                "is not known, and copies would be stored again. Nothing was written. Restore the file, or recover "
+                "from the tables into a new checkpoint path (docs/operations.md)."
             )
+        path = versions[max(versions)]
         return Manifest.from_json(self._storage.read_text(path), path)
+
+    def _versions(self, batch_id: int) -> dict[int, str]:
+        """The paths of a manifest's files."""
+        names = ((numbered(entry.name), entry.path) for entry in self._storage.entries(self._path))
+        return {number[1]: path for number, path in names if number and number[0] == batch_id}
+
+    def _new_version(self, batch_id: int) -> str:
+        """Another file, since none can be changed such that it is there whole at any time."""
+        versions = self._versions(batch_id)
+        return f"{self._path}/{batch_id}.{max(versions) + 1}.json" if versions else f"{self._path}/{batch_id}.json"
 
     # Merging
 
@@ -180,13 +219,14 @@ class IndexEngine:
         DataLossError where a segment that is needed is not there."""
         named: set[str] = set()
         for entry in self._storage.entries(self._path):
-            number = entry.name.removesuffix(".json")
-            if not number.removeprefix("-").isdigit():
+            number = numbered(entry.name)
+            if number is None:
                 continue
-            if int(number) < planned - MANIFESTS_KEPT:
+            if number[0] < planned - MANIFESTS_KEPT:
                 self._storage.delete(entry.path)
             else:
-                named |= {segment.name for segment in self._read(int(number)).segments}
+                manifest = Manifest.from_json(self._storage.read_text(entry.path), entry.path)
+                named |= {segment.name for segment in manifest.segments}
         files = self._storage.entries(f"{self._path}/segments")
         for name in sorted(needed - {file.name for file in files}):
             raise self._folder.lost(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate, groupby
@@ -14,6 +15,15 @@ from event_lake.errors import DataLossError
 SEEDED = -1  # the number of the manifest before the first micro-batch, where the index was made from a table
 MERGED_AT_ONCE = 8
 MOST_MERGED_ROWS = 4_000_000  # 128 MB; what is larger is left as it is
+
+# `N.json`, or `N.1.json` and so on: behind micro-batch N more has been learnt than it brought, and the highest counts.
+FILE = re.compile(r"(-?[0-9]+)(?:\.([0-9]+))?\.json")
+
+
+def numbered(name: str) -> tuple[int, int] | None:
+    """The micro-batch of a manifest's file, and the number of its version; None for other files."""
+    found = FILE.fullmatch(name)
+    return (int(found[1]), int(found[2] or 0)) if found else None
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,13 @@ class OperatorEngine:
                 "checkpoint path (docs/operations.md)."
             )
 
+    def learn(self, stored: DataFrame, deleted: DataFrame) -> None:
+        raise ConfigError(
+            'dedup.engine is "spark", but another query has stored events in the same table (a backfill, a replay), '
+            "and Spark's operator cannot be given their keys: copies of them would be stored again. Nothing was read. "
+            'Set dedup.engine = "index" and recover from the tables into a new checkpoint path (docs/operations.md).'
+        )
+
     def on_stream(self, parsed: DataFrame) -> DataFrame:
         return deduplicate(parsed, self._dedup.window, self._dedup.margin)
 

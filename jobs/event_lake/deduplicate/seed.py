@@ -1,4 +1,4 @@
-"""The index of a new checkpoint, made from the events that a table holds."""
+"""The keys of events that a table holds, as segments: for the index of a new checkpoint, or one that learns."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from event_lake.deduplicate.segment import Segment
 from event_lake.key import halves_of
 
 MOST_AT_ONCE = 4_000_000  # keys; a task holds its part of them in memory, at 32 bytes each, and sorts it
+DAY = 86_400_000_000  # Unix microseconds
 
 
 def seeded(stored: DataFrame, deleted: DataFrame, recogniser: Recogniser, oldest: int) -> tuple[Segment, ...]:
     """Segments with the keys of all events of the table that arrived at `oldest` (Unix microseconds) or later, and of
-    those that were deleted from it (schema.DELETIONS): a copy must not bring them back.
+    those that were deleted from it (schema.DELETIONS), which a copy must not bring back; but for those that the
+    recogniser knows.
 
     A key is remembered by its event's arrival. An event that was read long after its arrival was remembered by when it
     was read, where the stream's arrival times are out of order; copies within the window are found either way.
@@ -34,7 +36,7 @@ def seeded(stored: DataFrame, deleted: DataFrame, recogniser: Recogniser, oldest
     arrived = F.unix_micros("arrived_at")
     count, first, last = recent.agg(F.count(F.lit(1)), F.min(arrived), F.max(arrived)).collect()[0]
     segments: list[Segment] = []
-    for start, stop in _spans(first, last, recogniser.block, count) if count else ():
+    for start, stop in _spans(first, last, min(recogniser.block, DAY), count) if count else ():
         rows = recent.where((F.col("arrived_at") >= _time(start)) & (F.col("arrived_at") < _time(stop)))
         told = recognised(_keyed(rows), recogniser).where(F.col("report").isNotNull()).select("report").collect()
         for row in told:
@@ -56,11 +58,11 @@ def _with_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *KEY])
 
 
-def _spans(first: int, last: int, block: int, count: int) -> Iterator[tuple[int, int]]:
-    """Spans of arrival time, of whole blocks, with a bearable number of keys each if these have come evenly."""
-    length = block * max(1, (last - first + 1) * MOST_AT_ONCE // (count * block))
-    for start in range(first // block * block, last + 1, length):
-        yield start, start + length
+def _spans(first: int, last: int, unit: int, count: int) -> Iterator[tuple[int, int]]:
+    """Spans of arrival time, of whole units, with a bearable number of keys each if these have come evenly."""
+    length = unit * max(1, (last - first + 1) * MOST_AT_ONCE // (count * unit))
+    for start in range(first // unit * unit, last + 1, length):
+        yield start, min(start + length, last + 1)  # few keys in a long time would go beyond what a time can be
 
 
 def _time(moment: int) -> Column:

@@ -24,6 +24,7 @@ from event_lake.schema import (
     EVENTS_LAYOUTS,
     QUARANTINE,
     QUARANTINE_PARTITIONS,
+    REPLAYED,
 )
 from event_lake.storage import Storage
 from kinesis_source.worker import forget_zip_finders
@@ -56,6 +57,11 @@ class Table:
     body: str
 
 
+def deleted_events(spark: SparkSession, storage: Storage, lake: Lake) -> DataFrame:
+    """What was deleted from the events table (schema.DELETIONS): no copy of it may come back."""
+    return LakeRows(spark, storage, lake).record().where(F.col("table_name") == "events")
+
+
 class LakeRows:
     """Reads the tables of one lake, and writes its record of deletions."""
 
@@ -67,6 +73,7 @@ class LakeRows:
         self.tables = (
             Table("duplicates", path(lake.duplicates_path), DUPLICATES, DUPLICATES_PARTITIONS, "payload"),
             Table("quarantine", path(lake.quarantine_path), QUARANTINE, QUARANTINE_PARTITIONS, "data"),
+            Table("replayed", path(lake.replayed_path), REPLAYED, QUARANTINE_PARTITIONS, "data"),
             Table("events", path(lake.path), *EVENTS_LAYOUTS[lake.partition_by], "payload"),
         )
 
