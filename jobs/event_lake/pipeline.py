@@ -23,6 +23,7 @@ from event_lake.source import kinesis_options, named_failure, parsed_records
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
 from event_lake.supervise import supervise
+from event_lake.telemetry.outlets import reporter_of
 from event_lake.upkeep.keeper import keeper_of
 from event_lake.upkeep.settings import for_new_tables
 
@@ -66,17 +67,24 @@ def _run(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease, u
     types = EventTypes(storage, checkpoint, config.lake.new_types_per_day)
     types.open(sink.event_types)
     keeper = keeper_of(spark, storage, config, lease.check)
-    writer = BatchWriter(spark, checkpoint, engine, types, sink, may_write=lease.check, keeper=keeper)
+    reporter = reporter_of(spark, storage, config, sink)
+    writer = BatchWriter(
+        spark, checkpoint, engine, types, sink, may_write=lease.check, keeper=keeper, reporter=reporter
+    )
 
     recovered = checkpoint.recovered()
     parsed = parsed_records(spark, config, goal, begin=recovered.end_offset if recovered else None)
-    query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
 
     try:
+        query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
+        if reporter:
+            reporter.watch(query)
         supervise(query, writer, stop, lease, lambda: goal is not None and _covers(checkpoint, goal))
     finally:
         if keeper:
             keeper.stop()
+        if reporter:
+            reporter.stop()
     return writer.totals
 
 
