@@ -15,6 +15,6 @@ setup(
     package_dir={"": "jobs"},
     packages=find_packages("jobs"),
     # Spark and Delta come with the cluster; requirements/run.txt has the exact versions that are tested.
-    install_requires=["boto3>=1.34", "orjson>=3.10", "pyarrow>=15"],
+    install_requires=["boto3>=1.34", "fastjsonschema>=2.22", "orjson>=3.10", "pyarrow>=15"],
     extras_require={"local": ["pyspark==4.1.1", "delta-spark==4.2.0", "pandas<3"]},
 )

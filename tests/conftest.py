@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 from event_lake.config import ENGINES, Checkpoint, Config, Dedup, Lake, Source, Trigger
 from event_lake.session import create_session
 from event_lake.storage import Storage
-from lake import ENGINE_VARIABLE
+from kinesis_server import KinesisServer
+from lake import ENGINE_VARIABLE, LakeHouse
 
 JARS = Path(__file__).resolve().parent.parent / ".cache" / "jars"
 
@@ -87,3 +88,11 @@ def small_session(home: Path) -> SparkSession:
 @pytest.fixture(scope="session")
 def storage(spark: SparkSession) -> Storage:
     return Storage.of_session(spark)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[LakeHouse]:
+    """A lake that has yet to be made, of a stream of two shards."""
+    with KinesisServer() as server:
+        server.create_stream("events", 2)
+        yield LakeHouse(tmp_path, server)

@@ -6,16 +6,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+import class_archive
 from event_lake.config import Config, read_config
 from event_lake.metrics import Counts
 from event_lake.pipeline import run
@@ -24,6 +27,7 @@ from event_lake.storage import Storage
 from kinesis_server import KinesisServer
 
 ROOT = Path(__file__).resolve().parent.parent
+UNTIL_CAUGHT_UP = "--until-caught-up"
 ENGINE_VARIABLE = "EVENT_LAKE_TEST_ENGINE"  # set by conftest.py: the engine of tests that do not choose one
 ACCOUNTING = re.compile(
     r"received=(\d+) stored=(\d+) duplicates=(\d+) quarantined=(\d+) late_dropped=(\d+) batch=(\d+)"
@@ -74,6 +78,13 @@ class LakeHouse:
         options = [word for text in self._overrides(overrides) for word in ("--set", text)]
         return Job([str(ROOT / "scripts" / "run"), "--config", str(config), *options, *arguments], self.folder)
 
+    def run_killed(self, moment: str, nth: int = 1, **overrides: str) -> None:
+        """The job in a process of its own, until kill -9 hits it as it is about to call a method for the n-th time."""
+        command = [sys.executable, str(ROOT / "tests" / "killed_run.py"), moment, str(nth), *self._overrides(overrides)]
+        own = {"PYTHONPATH": f"{ROOT / 'jobs'}:{ROOT / 'tests'}", "TMPDIR": str(self.folder)}
+        with Job(command, self.folder, os.environ | own) as job:
+            assert job.wait() == -signal.SIGKILL, job.output()
+
     def events(self) -> list[dict[str, Any]]:
         return rows(self.events_path)
 
@@ -89,9 +100,25 @@ class LakeHouse:
     def uuids(self) -> list[str]:
         return sorted(row["event_uuid"] for row in self.events())
 
+    def forget_events_of_first_batch(self) -> None:
+        """What a kill -9 leaves behind that comes between the first micro-batch's commits of quarantine and events."""
+        _forget(self.checkpoint_path / "commits", "0")
+        _forget(self.checkpoint_path / "seen", "0.json")
+        for row in self.events_path.glob("event_type=*"):
+            shutil.rmtree(row)
+        _forget(self.events_path / "_delta_log", f"{1:020}.json")
+        assert self.events() == []
+
     def _overrides(self, changed: dict[str, str]) -> list[str]:
         renamed = {name.replace("_", ".", 1): value for name, value in changed.items()}
         return [f"{key}={value}" for key, value in {**self.settings, **renamed}.items()]
+
+
+def _forget(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    (folder / f".{name}.crc").unlink(missing_ok=True)
+    if name.endswith(".json"):
+        (folder / f"{name[:-5]}.crc").unlink(missing_ok=True)
 
 
 def rows(table: Path) -> list[dict[str, Any]]:
@@ -106,10 +133,10 @@ class Job:
 
     def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str] = os.environ) -> None:
         self.log = folder / f"job-{time.monotonic_ns()}.log"
+        self._learned = self.log.with_suffix(".jsa")
+        options = class_archive.java_options(self._learned if UNTIL_CAUGHT_UP in command else None)
+        environment = {"SPARK_SUBMIT_OPTS": options, **environment}
         with self.log.open("w") as output:
-            # A job this short never earns back what Java's optimising compiler costs, which is half of its CPU time.
-            short = {"SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
-            environment = {**short, **environment}
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
 
     def __enter__(self) -> Job:
@@ -119,7 +146,10 @@ class Job:
         self.kill()
 
     def wait(self, seconds: float = 180) -> int:
-        return self.process.wait(seconds)
+        code = self.process.wait(seconds)
+        if code == 0:
+            class_archive.keep(self._learned)
+        return code
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -180,3 +210,8 @@ def event(number: int | str, **fields: object) -> bytes:
     return json.dumps(
         {"event_uuid": f"u-{number}", "event_name": "lesson:started", "created_at": 1644842400, **fields}
     ).encode()
+
+
+def uuids(numbers: Iterable[int]) -> list[str]:
+    """Those of events of these numbers, as `LakeHouse.uuids` gives them."""
+    return sorted(f"u-{number}" for number in numbers)

@@ -4,7 +4,7 @@
 
 It appends lines `WORD PID` to the journal: `held` when it has the lease. With mode `turns` it then takes the lease ten
 times, each time with `begin` and `end` around what only one may do at once. With `hold` it commits (`commit`) ten times
-a second until it is told that it must not (`lost`).
+a second until it is told that it must not (`lost`); it says `waits` when it begins to ask for the lease.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def main(url: str, seconds: str, journal: str, mode: str) -> None:
 
     for _ in range(TURNS if mode == "turns" else 1):
         lease = Lease(store_of(url), url, float(seconds), SOON)
+        if mode == "hold":
+            say("waits")
         lease.acquire(lambda: False)
         with lease:
             if mode == "turns":

@@ -17,9 +17,12 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
+import audit_events
 import traffic
 from event_lake.audit import Asked, Audit, Repaired, Report
-from event_lake.errors import ConfigError, EventLakeError
+from event_lake.errors import ConfigError, EventLakeError, LeaseError
+from event_lake.lease import lease_of
+from event_lake.storage import Storage
 from kinesis_server import KinesisServer
 from lake import ROOT, Job, LakeHouse, event
 from packing import packed
@@ -223,13 +226,6 @@ def test_a_good_event_in_quarantine_and_a_bad_record_in_events_are_misplaced_unl
     assert report.exit_code == 4
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[LakeHouse]:
-    with KinesisServer() as server:
-        server.create_stream("events", 2)
-        yield LakeHouse(tmp_path, server)
-
-
 def test_an_event_stored_again_beyond_the_window_is_found_and_moved_once_whenever_the_repair_is_killed(
     spark: SparkSession, house: LakeHouse
 ) -> None:
@@ -240,8 +236,8 @@ def test_an_event_stored_again_beyond_the_window_is_found_and_moved_once_wheneve
     house.run(spark, **settings)
     house.server.put("events", event(9), arrival=now - 10 * 3600)
     house.run(spark, **settings)  # and so the first keys are forgotten
-    house.server.put("events", event(0, note="again"), arrival=now - 60, partition_key="two")
-    house.server.put("events", event(3), arrival=now - 50)
+    # Beside an event that is not stored twice, in one record.
+    house.server.put("events", packed(event(0, note="again"), event(3)), arrival=now - 60)
     house.run(spark, **settings)
     assert house.uuids() == ["u-0", "u-0", "u-1", "u-2", "u-3", "u-9"]
     report = audited(spark, house, **settings)
@@ -265,10 +261,11 @@ def test_an_event_stored_again_beyond_the_window_is_found_and_moved_once_wheneve
     with pytest.raises(RuntimeError, match="between the two commits"):
         repaired(spark, house, killed, **settings)
     assert house.uuids().count("u-0") == 2
-    assert [row["event_uuid"] for row in house.duplicates()] == ["u-0"]
-    assert repaired(spark, house, **settings) == Repaired(listed=1, removed=1)
     (row,) = house.duplicates()
-    assert (row["partition_key"], row["same_payload"]) == ("two", False)
+    assert repaired(spark, house, **settings) == Repaired(listed=1, removed=1)
+    assert house.duplicates() == [row], "listed anew"
+    assert (row["event_uuid"], row["sub_sequence_number"], row["same_payload"]) == ("u-0", 0, False)
+    assert house.uuids() == ["u-0", "u-1", "u-2", "u-3", "u-9"]
     assert row["payload"].encode() == event(0, note="again")
     assert row["gap_seconds"] == pytest.approx(20 * 3600 - 60, abs=1)
     # The job goes on with tables that were repaired.
@@ -278,6 +275,19 @@ def test_an_event_stored_again_beyond_the_window_is_found_and_moved_once_wheneve
     assert is_right(report)
     assert counted(report) == Counter(received=8, stored=6, duplicates=1, quarantined=1)
     assert report.copies["within_a_day"] == 1
+
+
+def test_while_a_driver_holds_the_lake_nothing_is_repaired(spark: SparkSession, house: LakeHouse) -> None:
+    house.server.put("events", event(0))
+    house.run(spark)
+    config = house.config(lease_time="2 seconds")
+    holder = lease_of(Storage.of_session(spark), config)
+    assert holder.acquire(lambda: False)
+    with holder:
+        with pytest.raises(LeaseError, match="stop it first"):
+            audit_events._repair(spark, config, Asked(EVERYTHING))
+        holder.check()
+    assert audit_events._repair(spark, config, Asked(EVERYTHING)) == {"listed": 0, "removed": 0}
 
 
 def test_duplicates_that_the_engine_only_counts_are_found_and_listed_where_that_is_asked_for(

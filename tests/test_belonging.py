@@ -18,6 +18,7 @@ from kinesis_server import KinesisServer
 from lake import LakeHouse, event
 
 Change = Callable[[LakeHouse], Any]
+ANOTHER_QUERY = '{"id":"6c1f0e0b-7d1c-4f43-9a55-2a1f3e9f7f10"}'
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,14 @@ def take_back_the_table(house: LakeHouse) -> None:
         path.unlink()
 
 
+def all_of(*changes: Change) -> Change:
+    return lambda house: [change(house) for change in changes]
+
+
+def name_another_query(house: LakeHouse) -> None:
+    (house.checkpoint_path / "metadata").write_text(ANOTHER_QUERY)
+
+
 def lose_a_segment(house: LakeHouse) -> None:
     manifest = json.loads((house.checkpoint_path / "seen" / "1.json").read_text())
     (house.checkpoint_path / "seen" / "segments" / manifest["segments"][0]["name"]).unlink()
@@ -89,9 +98,24 @@ REFUSED: dict[str, tuple[Change, type[EventLakeError], str]] = {
         ConfigError,
         r"is new, but the table .*quarantine",
     ),
+    "a first micro-batch that was only begun, and a table of another query's": (
+        all_of(remove("checkpoint/offsets/1", "checkpoint/commits", "checkpoint/metadata"), name_another_query),
+        ConfigError,
+        r"is new, but the table .*events holds",
+    ),
     "a table that is gone": (remove("events"), DataLossError, r"up to 1 are stored, but the table .* has none of them"),
     "a table that was made anew": (make_the_table_anew, DataLossError, r"has none of them.*“Reading the stream again”"),
     "a table that was taken back": (take_back_the_table, DataLossError, r"has only those up to 0"),
+    "a table that is gone, and the commit log too": (
+        remove("events", "checkpoint/commits"),
+        DataLossError,
+        r"up to 0 are stored, but the table .* has none of them",
+    ),
+    "checkpoint and events as they were before, and a quarantine of today": (
+        all_of(take_back_the_table, remove("checkpoint/offsets/1", "checkpoint/commits/1")),
+        DataLossError,
+        r"the table .*quarantine holds micro-batch 1 of this query, but .* has planned up to 0",
+    ),
     "an offset log that has lost its last entry": (
         remove("checkpoint/offsets/1"),
         DataLossError,
@@ -106,6 +130,15 @@ REFUSED: dict[str, tuple[Change, type[EventLakeError], str]] = {
         replace_in("checkpoint/offsets/1", '"through": "2', '"through": "1'),
         DataLossError,
         r"has planned other records for it",
+    ),
+    "an offset log with another entry for what the table has": (
+        all_of(
+            take_back_the_table,
+            remove("checkpoint/commits/1"),
+            replace_in("checkpoint/offsets/0", '"through": "2', '"through": "1'),
+        ),
+        DataLossError,
+        r"the table .*events holds micro-batch 0 .*has planned other records for it",
     ),
     "an offset log that has lost the entry before": (
         remove("checkpoint/offsets/0"),

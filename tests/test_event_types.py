@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,18 +17,10 @@ from event_lake.mark import BatchMark
 from event_lake.metrics import Counts
 from event_lake.schema import EVENTS, EVENTS_PARTITIONS
 from event_lake.storage import Storage
-from kinesis_server import KinesisServer
 from lake import LakeHouse, event
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 ENGINES = pytest.mark.parametrize("engine", ["index", "spark"])
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[LakeHouse]:
-    with KinesisServer() as server:
-        server.create_stream("events", 2)
-        yield LakeHouse(tmp_path, server)
 
 
 def of_type(kind: str, number: int | str) -> bytes:
@@ -84,6 +75,12 @@ def test_what_is_known_is_remembered_over_a_restart(storage: Storage, tmp_path: 
     assert decide(opened(storage, tmp_path, 2), 1, NOON, a=1, b=1, c=1) == {"c"}
 
 
+def test_what_a_query_that_was_there_before_knew_is_forgotten(storage: Storage, tmp_path: Path) -> None:
+    assert decide(opened(storage, tmp_path, 1), 0, NOON, a=1) is None
+    types = opened(storage, tmp_path, 1, of_table=frozenset({"b"}))
+    assert decide(types, 0, NOON, b=1, c=1) is None
+
+
 def test_a_replay_of_what_no_table_holds_is_decided_from_where_the_first_run_was(
     storage: Storage, tmp_path: Path
 ) -> None:
@@ -100,6 +97,8 @@ def test_once_a_table_holds_a_micro_batch_its_decision_stays_whatever_is_configu
     (tmp_path / "offsets").mkdir()
     (tmp_path / "offsets" / "0").write_text('v1\n{"batchWatermarkMs":0,"batchTimestampMs":0}\n{}')
     assert decide(opened(storage, tmp_path, 0), 0, NOON, begun=True, a=2, b=1) == {"b"}
+    assert decide(opened(storage, tmp_path, 0), 0, NOON, begun=False, a=2, b=1) is None
+    assert decide(opened(storage, tmp_path, 1), 0, NOON, begun=False, a=2, b=1) == {"b"}
 
 
 def test_what_a_version_without_a_bound_began_is_finished_without_one(storage: Storage, tmp_path: Path) -> None:
@@ -176,25 +175,12 @@ def test_killed_between_its_tables_a_micro_batch_is_finished_as_it_was_decided(
     put(house, of_type("a", 1), of_type("a", 2))
     over = put(house, of_type("b", 1), of_type("c", 1))
     house.run(spark, lake_new_types_per_day="1")
-    # What a kill -9 leaves behind that comes between the commits of quarantine and events.
-    _forget_commit(house.checkpoint_path / "commits", "0")
-    _forget_commit(house.checkpoint_path / "seen", "0.json")
-    for row in house.events_path.glob("event_type=*"):
-        shutil.rmtree(row)
-    _forget_commit(house.events_path / "_delta_log", f"{1:020}.json")
-    assert house.events() == []
+    house.forget_events_of_first_batch()
 
     counts = house.run(spark, lake_new_types_per_day="0")
     assert counts == Counts(received=4, stored=2, quarantined=2)
     assert house.uuids() == ["u-a-1", "u-a-2"]
     assert sorted(row["data"] for row in house.quarantine()) == sorted(over)
-
-
-def _forget_commit(folder: Path, name: str) -> None:
-    (folder / name).unlink(missing_ok=True)
-    (folder / f".{name}.crc").unlink(missing_ok=True)
-    if name.endswith(".json"):
-        (folder / f"{name[:-5]}.crc").unlink(missing_ok=True)
 
 
 def test_a_lake_from_before_there_was_a_bound_knows_the_types_of_its_table(

@@ -5,26 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from pyspark.sql import SparkSession
 
 from event_lake.metrics import Counts
-from kinesis_server import KinesisServer
 from lake import LakeHouse, event
 
 MIB = 1024 * 1024
 LARGEST = 10 * MIB - 1024  # AWS takes records of 10 MiB, partition key included
 YEAR_1, YEAR_100_000 = -62_135_596_800, 3_093_527_980_800
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[LakeHouse]:
-    with KinesisServer() as server:
-        server.create_stream("events", 2)
-        yield LakeHouse(tmp_path, server)
 
 
 def with_text(text: bytes, **fields: object) -> bytes:

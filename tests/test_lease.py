@@ -20,7 +20,7 @@ from event_lake.lease_store import HadoopStore, LeaseStore, PlainStore, S3Store,
 from event_lake.s3_client import s3_client
 from event_lake.storage import Storage
 from lake import until
-from lease_process import TURNS
+from lease_process import TURNS, store_of
 
 TESTS = Path(__file__).parent
 SECONDS = 0.6
@@ -56,6 +56,9 @@ class Drivers:
     def count(self, word: str, process: subprocess.Popen[bytes]) -> int:
         return self.lines().count((word, process.pid))
 
+    def sign_of_life(self) -> str | None:
+        return store_of(self.url).read("0000000001.beat")
+
     def end(self) -> None:
         for process in self._processes:
             process.kill()  # a stopped one, too
@@ -80,15 +83,16 @@ def test_of_drivers_that_race_for_the_lease_again_and_again_one_has_it_at_a_time
 
 
 def test_a_killed_driver_is_followed_once_it_has_been_silent_for_the_lease_time(drivers: Drivers) -> None:
-    killed = drivers.start("hold")
+    seconds = 2.0  # longer than this machine may keep a living driver's thread waiting
+    killed = drivers.start("hold", seconds)
     until(lambda: drivers.count("commit", killed))
-    next_one = drivers.start("hold")
-    until(lambda: drivers.count("commit", killed) > 12)  # two lease times and more
-    assert not drivers.count("held", next_one)
+    next_one = drivers.start("hold", seconds)
+    until(lambda: drivers.count("waits", next_one))
+    began, former = time.monotonic(), drivers.sign_of_life()
+    until(lambda: drivers.sign_of_life() != former)  # so the last sign of life was given after `began`
     killed.kill()
-    began = time.monotonic()
     until(lambda: drivers.count("held", next_one))
-    assert time.monotonic() - began > SECONDS * 0.75  # the last sign of life may be one renewal old
+    assert time.monotonic() - began >= seconds
 
 
 def test_a_driver_that_stood_still_for_longer_than_the_lease_time_commits_nothing_more(drivers: Drivers) -> None:
@@ -114,12 +118,22 @@ def folder(tmp_path: Path) -> PlainStore:
     return PlainStore(tmp_path / "events_lease")
 
 
-def lease(store: LeaseStore, seconds: float = SECONDS) -> Lease:
-    return Lease(store, "events_lease", seconds, 0.01)
+class Clock:
+    """A monotonic clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-def held(store: LeaseStore, seconds: float = SECONDS) -> Lease:
-    taken = lease(store, seconds)
+def lease(store: LeaseStore, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic) -> Lease:
+    return Lease(store, "events_lease", seconds, 0.01, clock=clock)
+
+
+def held(store: LeaseStore, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic) -> Lease:
+    taken = lease(store, seconds, clock)
     assert taken.acquire(lambda: False)
     return taken
 
@@ -155,13 +169,35 @@ def test_one_that_waits_ends_when_it_is_asked_to_and_says_who_holds_the_lease(
     assert not waiting.is_alive()
 
 
+def test_one_that_waits_takes_the_lease_when_its_holder_has_been_silent_for_all_of_its_time_and_not_before(
+    folder: PlainStore,
+) -> None:
+    clock = Clock()
+    holder, waiting = held(folder, 10, clock), lease(folder, 10, clock)
+    for _ in range(5):
+        assert not waiting.acquire(at_once())  # sees a new sign of life
+        clock.now += 6
+        assert not waiting.acquire(at_once())
+        clock.now += 6
+        holder.check()
+    assert not waiting.acquire(at_once())
+    clock.now += 9
+    assert not waiting.acquire(at_once())
+    clock.now += 1
+    assert waiting.acquire(at_once())
+    with pytest.raises(LeaseError, match="does not hold the lease"):
+        holder.check()
+
+
 def test_a_driver_that_stood_still_goes_on_where_nobody_has_taken_the_lease(folder: PlainStore) -> None:
-    alone = held(folder, 0.1)  # and no thread renews it
-    time.sleep(0.3)
+    clock = Clock()
+    alone = held(folder, clock=clock)  # and no thread renews it
+    clock.now += 2 * SECONDS
     alone.check()
-    beat = folder.read("0000000001.beat")
+    assert folder.read("0000000001.beat") == "2", "renewed before the look, since it was due"
+    clock.now += SECONDS
     alone.check()
-    assert folder.read("0000000001.beat") == beat == "2", "renewed before the look, since it was due"
+    assert folder.read("0000000001.beat") == "2"
 
 
 def test_one_that_stands_still_while_it_looks_does_not_take_the_lease_of_a_living_holder(folder: PlainStore) -> None:
@@ -171,16 +207,16 @@ def test_one_that_stands_still_while_it_looks_does_not_take_the_lease_of_a_livin
         def read(self, name: str) -> str | None:
             found = super().read(name)
             if name.endswith(".beat"):
-                time.sleep(1.5 * SECONDS if found in beats else 0)
+                clock.now += 1.5 * SECONDS if found in beats else 0.0
                 beats.append(found)
             return found
 
-    beats: list[str | None] = []
-    with held(folder) as holder:
-        looks = iter([False] * 2)
-        assert not lease(StandingStill(folder.folder)).acquire(lambda: next(looks, True))
-        assert len(beats) == 2 == beats.count(beats[0])
-        holder.check()
+    clock, beats = Clock(), list[str | None]()
+    holder = held(folder, clock=clock)
+    looks = iter([False] * 2)
+    assert not lease(StandingStill(folder.folder), clock=clock).acquire(lambda: next(looks, True))
+    assert beats == ["1", "1"]
+    holder.check()
 
 
 def test_one_that_stood_still_before_it_took_the_lease_sees_that_others_have_been_faster(folder: PlainStore) -> None:
@@ -223,11 +259,11 @@ def test_a_driver_that_cannot_renew_its_lease_may_not_write(folder: PlainStore) 
                 raise ConnectionError("the network is gone")
             super().replace(name, text)
 
-    cut_off: list[bool] = []
-    one = held(CutOff(folder.folder), 0.1)
-    one.check()
+    clock, cut_off = Clock(), list[bool]()
+    one = held(CutOff(folder.folder), clock=clock)
     cut_off.append(True)
-    time.sleep(0.2)
+    one.check()
+    clock.now += 2 * SECONDS
     with pytest.raises(LeaseError, match=r"cannot be reached.*the network is gone"):
         one.check()
 

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
 from event_lake.metrics import Counts
 from event_lake.source import parsed_records
-from kinesis_server import KinesisServer
 from lake import LakeHouse, event
 from packing import packed
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[LakeHouse]:
-    with KinesisServer() as server:
-        server.create_stream("events", 2)
-        yield LakeHouse(tmp_path, server)
 
 
 def test_every_record_packed_into_one_is_accounted_for_on_its_own(spark: SparkSession, house: LakeHouse) -> None:

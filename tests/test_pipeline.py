@@ -6,9 +6,8 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from pyspark.errors import StreamingQueryException
@@ -28,16 +27,7 @@ from event_lake.metrics import Counts
 from event_lake.sink import EventSink
 from event_lake.source import parsed_records
 from event_lake.storage import Storage
-from kinesis_server import KinesisServer
 from lake import LakeHouse, event
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[LakeHouse]:
-    with KinesisServer() as server:
-        server.create_stream("events", 2)
-        yield LakeHouse(tmp_path, server)
-
 
 ENGINES = pytest.mark.parametrize("engine", ["index", "spark"])
 

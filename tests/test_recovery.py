@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -17,8 +18,12 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from event_lake.checkpoint import CheckpointLog
+from event_lake.config import Dedup
 from event_lake.deduplicate import seed
 from event_lake.deduplicate.folder import Folder
+from event_lake.deduplicate.index import IndexEngine
+from event_lake.deduplicate.manifest import SEEDED, Manifest
 from event_lake.deduplicate.recognise import Recogniser
 from event_lake.deduplicate.segment import open_keys
 from event_lake.deduplicate.verdicts import DUPLICATE, QUARANTINED, STORED
@@ -27,20 +32,12 @@ from event_lake.errors import ConfigError, DataLossError
 from event_lake.mark import BatchMark
 from event_lake.metrics import Counts
 from event_lake.recovery import Recovery
-from event_lake.schema import EVENTS, QUARANTINE
+from event_lake.schema import DELETIONS, EVENTS, QUARANTINE
 from event_lake.sink import EventSink
 from event_lake.storage import Storage
-from kinesis_server import KinesisServer
-from lake import LakeHouse, event
+from lake import LakeHouse, event, until, uuids
 
 MINUTE = 60.0
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[LakeHouse]:
-    with KinesisServer() as server:
-        server.create_stream("events", 2)
-        yield LakeHouse(tmp_path, server)
 
 
 def put(house: LakeHouse, numbers: Iterable[int]) -> None:
@@ -48,12 +45,13 @@ def put(house: LakeHouse, numbers: Iterable[int]) -> None:
         house.server.put("events", event(number), partition_key=str(number))
 
 
-def uuids(numbers: Iterable[int]) -> list[str]:
-    return sorted(f"u-{number}" for number in numbers)
+def sink_of(spark: SparkSession, house: LakeHouse, **settings: str) -> EventSink:
+    return EventSink(spark, Storage.of_session(spark), house.config(**settings).lake)
 
 
-def sink_of(spark: SparkSession, house: LakeHouse) -> EventSink:
-    return EventSink(spark, Storage.of_session(spark), house.config().lake)
+def recovery(spark: SparkSession, house: LakeHouse, **settings: str) -> Recovery:
+    sink = sink_of(spark, house, **settings)
+    return Recovery(spark, Storage.of_session(spark), house.config(**settings), sink)
 
 
 def duplicates(house: LakeHouse) -> list[str]:
@@ -72,9 +70,8 @@ def test_after_kill_9_between_two_tables_and_the_loss_of_the_checkpoint_everythi
     house.run(spark)
     put(house, range(20, 100))
     house.server.put("events", b"broken 1")
-    with house.submit("--until-caught-up") as job:
-        job.until(lambda: commits(house.duplicates_path) == 1)
-        job.kill()
+    # Quarantine, duplicates, events: before the third.
+    house.run_killed("event_lake.delta_table:DeltaTableWriter.append", nth=3)
     assert [commits(path) for path in (house.quarantine_path, house.duplicates_path, house.events_path)] == [2, 1, 1]
     shutil.rmtree(house.checkpoint_path)
 
@@ -109,17 +106,25 @@ def test_sparks_engine_and_a_shorter_window_are_left_behind_for_the_index(
 
 
 def test_a_recovery_that_is_killed_is_done_again_and_one_that_is_done_needs_no_flag(
-    spark: SparkSession, house: LakeHouse
+    spark: SparkSession, house: LakeHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(house, range(10))
     house.run(spark)
     shutil.rmtree(house.checkpoint_path)
-    storage, config = Storage.of_session(spark), house.config()
 
     class Killed(Exception):
         """The driver ends here."""
 
-    # It asks before each of its steps, and is killed at each of them in turn.
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexEngine, "seed", killed)
+        with pytest.raises(Killed):
+            recovery(spark, house).run(bool)
+    assert not (house.checkpoint_path / "recovered.json").exists()
+
+    # It asks before each of its other steps, and is killed at each of them in turn.
     for steps in range(20):
         answers = iter(range(steps))
 
@@ -128,7 +133,7 @@ def test_a_recovery_that_is_killed_is_done_again_and_one_that_is_done_needs_no_f
                 raise Killed
 
         try:
-            Recovery(spark, storage, config, sink_of(spark, house)).run(may_write)
+            recovery(spark, house).run(may_write)
             break
         except Killed:
             assert not (house.checkpoint_path / "recovered.json").exists()
@@ -143,13 +148,31 @@ def test_a_recovered_checkpoint_that_another_one_has_overtaken_is_refused(
     put(house, range(10))
     house.run(spark)
     late, soon = ((house.folder / name).as_uri() for name in ("late", "soon"))
-    Recovery(spark, Storage.of_session(spark), house.config(checkpoint_path=late), sink_of(spark, house)).run(bool)
+    recovery(spark, house, checkpoint_path=late).run(bool)
     put(house, range(10, 20))
     house.run(spark, recover=True, checkpoint_path=soon)
     put(house, range(20, 30))
     with pytest.raises(DataLossError, match="has been written since"):
         house.run(spark, checkpoint_path=late)
+    # Nor may it go on where its first micro-batch was begun.
+    shutil.copytree(house.folder / "soon" / "offsets", house.folder / "late" / "offsets")
+    (house.folder / "late" / "metadata").write_text('{"id":"6c1f0e0b-7d1c-4f43-9a55-2a1f3e9f7f10"}')
+    with pytest.raises(DataLossError, match="has been written since"):
+        house.run(spark, checkpoint_path=late)
     assert house.uuids() == uuids(range(20))
+
+
+def test_an_index_that_was_made_from_another_state_of_the_table_is_not_looked_in(
+    spark: SparkSession, storage: Storage, tmp_path: Path
+) -> None:
+    mark = BatchMark("old", 3, "[3]", None)
+    (tmp_path / "recovered.json").write_text(mark.to_json())
+    (tmp_path / "seen").mkdir()
+    manifest = Manifest(SEEDED, "", replace(mark, end_offset="[2]").offset_hash, 0, ())
+    (tmp_path / "seen" / "-1.json").write_text(manifest.to_json())
+    engine = IndexEngine(spark, storage, CheckpointLog(storage, tmp_path.as_uri()), Dedup())
+    with pytest.raises(DataLossError, match="made from another state of the events table"):
+        engine._before(BatchMark("new", 0, "[4]", None))
 
 
 def quarantined(spark: SparkSession, stored_at: datetime) -> DataFrame:
@@ -166,13 +189,16 @@ def test_what_a_first_micro_batch_left_unfinished_is_taken_back_although_its_que
     house.run(spark)
     shutil.rmtree(house.checkpoint_path)
     # A checkpoint that was recovered, stored quarantine, and was lost in its turn.
-    quarantine = sink_of(spark, house).tables[QUARANTINED]
+    tables = sink_of(spark, house).tables
+    quarantine = tables[QUARANTINED]
     moment = datetime(2026, 11, 27, 1, 2, 3, 456789, UTC)
     mark = BatchMark("a query that is in no events commit", 0, "{}", None)
     quarantine.append(quarantined(spark, moment), replace(mark, stored_at=moment.isoformat()), bool)
     assert len(house.quarantine()) == 2
     assert house.run(spark, recover=True) == Counts()
     assert [row["data"] for row in house.quarantine()] == [b"broken"]
+    found = {verdict: table.last_batch(mark.query_id) for verdict, table in tables.items()}
+    assert [verdict for verdict, last in found.items() if last is None or not last.retired] == []
 
     without = replace(mark, query_id="another")
     quarantine.append(quarantined(spark, moment + timedelta(days=1)), without, bool)
@@ -196,24 +222,24 @@ def test_a_driver_of_the_old_query_that_stood_still_in_its_commit_adds_nothing(
     begun, go_on = house.folder / "begun", house.folder / "go on"
     failure: list[Exception] = []
 
-    def wait(batches: Iterable[pa.RecordBatch], path: str = str(go_on)) -> Iterator[pa.RecordBatch]:
+    def wait(
+        batches: Iterable[pa.RecordBatch], begun: str = str(begun), go_on: str = str(go_on)
+    ) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            while not os.path.exists(path):
+            Path(begun).touch()  # the rows are being written, so the transaction has begun
+            while not os.path.exists(go_on):
                 time.sleep(0.01)
             yield batch
 
     def commit() -> None:
         try:
-            events.append(rows.mapInArrow(wait, EVENTS), old, begun.touch)
+            events.append(rows.mapInArrow(wait, EVENTS), old, bool)
         except Exception as error:  # noqa: BLE001 - whatever Delta raises is looked at below
             failure.append(error)
 
     standing = threading.Thread(target=commit)
     standing.start()
-    deadline = time.monotonic() + 60
-    tracker = spark.sparkContext.statusTracker()
-    while not (begun.exists() and tracker.getActiveJobsIds()) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: begun.exists() or failure)
     shutil.rmtree(house.checkpoint_path)
     try:
         assert house.run(spark, recover=True) == Counts()
@@ -225,6 +251,38 @@ def test_a_driver_of_the_old_query_that_stood_still_in_its_commit_adds_nothing(
     assert house.uuids() == uuids(range(3))
     with pytest.raises(DataLossError, match="recovered into another checkpoint"):
         tables[DUPLICATE].is_written(old)
+
+
+@pytest.mark.parametrize("moment", ["before", "amid"])
+def test_what_a_driver_of_the_old_query_commits_until_it_is_retired_counts_as_stored(
+    spark: SparkSession, house: LakeHouse, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    put(house, range(3))
+    house.run(spark)
+    shutil.rmtree(house.checkpoint_path)
+    events = sink_of(spark, house).tables[STORED]
+    assert isinstance(events, DeltaTableWriter)
+    last = events.newest_mark()
+    assert last is not None
+    nothing, retire, steps = events.rows().limit(0), DeltaTableWriter._retire, iter(range(100))
+
+    def commit() -> None:
+        events.append(nothing, replace(last, batch_id=1), bool)
+
+    def may_write() -> None:
+        if next(steps) == 3 and moment == "before":  # the events table is the fourth to be retired in
+            commit()
+
+    def overtaken(table: DeltaTableWriter, query_id: str, batch_id: int) -> None:
+        if table.path == events.path and batch_id == 0:
+            commit()
+        retire(table, query_id, batch_id)
+
+    if moment == "amid":
+        monkeypatch.setattr(DeltaTableWriter, "_retire", overtaken)
+    recovery(spark, house).run(may_write)
+    assert json.loads((house.checkpoint_path / "recovered.json").read_text())["batch_id"] == 1
+    assert events.last_number(last.query_id) == 1
 
 
 @pytest.mark.parametrize(
@@ -239,10 +297,8 @@ def test_a_driver_of_the_old_query_that_stood_still_in_its_commit_adds_nothing(
 def test_what_cannot_be_recovered_exactly_is_refused_with_the_reason(
     spark: SparkSession, house: LakeHouse, settings: dict[str, str], said: str
 ) -> None:
-    config = house.config(**settings)
-    sink = EventSink(spark, Storage.of_session(spark), config.lake)
     with pytest.raises(ConfigError, match=said):
-        Recovery(spark, Storage.of_session(spark), config, sink).run(bool)
+        recovery(spark, house, **settings).run(bool)
     assert not house.events_path.exists()
 
 
@@ -272,7 +328,7 @@ def test_an_index_is_made_of_many_keys_in_several_spans_and_of_the_last_window_o
     )
     folder = Folder((tmp_path / "segments").as_uri())
     recogniser = Recogniser(folder, (), 2, "seed-x", 0, begin + 1000 * hour, hour)
-    segments = seed.seeded(stored, recogniser, begin + 4 * hour)
+    segments = seed.seeded(stored, spark.createDataFrame([], DELETIONS), recogniser, begin + 4 * hour)
     assert sum(segment.rows for segment in segments) == 60
     assert {segment.until for segment in segments} == {begin + n * hour for n in range(5, 11)}
     assert len({segment.name for segment in segments}) == len(segments) == 12

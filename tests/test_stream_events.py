@@ -9,31 +9,19 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import SparkSession
 
-from kinesis_server import KinesisServer
-from lake import LakeHouse, event
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[LakeHouse]:
-    with KinesisServer() as server:
-        server.create_stream("events", 2)
-        yield LakeHouse(tmp_path, server)
+from lake import LakeHouse, event, uuids
 
 
 def put(house: LakeHouse, numbers: range) -> None:
     for number in numbers:
         house.server.put("events", event(number, event_name=f"type{number % 3}:x"), partition_key=str(number))
-
-
-def uuids(numbers: range) -> list[str]:
-    return sorted(f"u-{number}" for number in numbers)
 
 
 def test_drained_stopped_and_drained_again_everything_is_stored_once(house: LakeHouse) -> None:
@@ -95,19 +83,16 @@ def test_asked_to_stop_in_a_micro_batch_it_finishes_it_and_begins_no_other(house
 
 @pytest.mark.parametrize("file_format", ["parquet", "json"])
 def test_killed_while_it_moves_plain_files_every_event_is_there_once_after_a_restart(
-    house: LakeHouse, file_format: str
+    spark: SparkSession, house: LakeHouse, file_format: str
 ) -> None:
     def moved() -> list[Path]:
         return list(house.events_path.glob("event_type=*/date=*/[!.]*"))
 
     for number in range(300):
         house.server.put("events", event(number, event_name=f"type{number}:x"), partition_key=str(number))
-    with house.submit("--until-caught-up", lake_format=file_format) as job:
-        job.until(lambda: len(moved()) > 5)
-        job.kill()
-    assert 5 < len(moved()) < 300
-    with house.submit("--until-caught-up", lake_format=file_format) as job:
-        assert job.wait() == 0, job.output()
+    house.run_killed("event_lake.storage:Storage.move", nth=100, lake_format=file_format)
+    assert 50 < len(moved()) < 100
+    house.run(spark, lake_format=file_format)
     found = (
         [json.loads(line)["event_uuid"] for path in moved() for line in path.read_text().splitlines()]
         if (file_format == "json")
@@ -166,9 +151,7 @@ def test_records_lost_to_retention_end_with_exit_code_3_and_name_the_shard(house
     places = [
         house.server.put("events", event(n), shard=shard, arrival=now - 1000 + n)["SequenceNumber"] for n in range(900)
     ]
-    with house.submit("--until-caught-up", source_slice="100 seconds") as job:
-        job.until(lambda: len(job.batches()) >= 1)
-        job.kill()
+    house.run_killed("event_lake.batch:BatchWriter._process", nth=2, source_slice="100 seconds")
     house.server.trim("events", shard, before_sequence_number=places[-2])
     with house.submit("--until-caught-up") as job:
         assert job.wait() == 3, job.output()

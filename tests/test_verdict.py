@@ -354,9 +354,9 @@ def test_each_way_to_break_created_at_has_its_code(created_at: object, problem: 
     ],
 )
 def test_a_number_in_a_string_of_any_size_gets_a_verdict(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert verdict_of(created_at=text).problem == "created_at_out_of_range"
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(
@@ -567,9 +567,9 @@ def test_time_grows_with_the_size_of_the_record_and_no_faster(build: Any) -> Non
     def fastest(data: bytes) -> float:
         times = []
         for _ in range(3):
-            began = time.perf_counter()
+            began = time.process_time()
             assert verdict(data).problem is None
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
         return min(times)
 
     small, large = fastest(build(6_000)), fastest(build(96_000))
@@ -578,8 +578,8 @@ def test_time_grows_with_the_size_of_the_record_and_no_faster(build: Any) -> Non
 
 
 def test_a_record_of_10_mib_gets_its_verdict_in_seconds() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     text = "x" * (10 * MIB - 500)
     assert verdict(ending_in(f'"text":"{text}"')).problem is None
     assert verdict(ending_in(f'"text":"{text}","event_uuid":"another"')).problem == "repeated_key"
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5

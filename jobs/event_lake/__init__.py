@@ -1,7 +1,8 @@
 """Events from a Kinesis stream to a clean table: nothing lost, nothing twice.
 
 An event's path, by file: `source` reads raw records, from Kinesis through `parsed_source`; there `parse` gives each a
-verdict, as `verdict` judges it (`good_events` the common ones, by column; `compressed` unpacks it), and its `key`.
+verdict, as `verdict` judges it (`good_events` the common ones, by column; `compressed` unpacks it; `contracts` say what
+an event of its name must look like), and its `key`.
 `batch` runs, counts (`metrics`) and checks each micro-batch, in which `deduplicate` tells first copies from duplicates
 and `event_types` bounds how many types a day adds; `sink` writes it to the events, duplicates, quarantine and gaps
 tables (`delta_table`, `file_table`), which `upkeep` keeps quick to read. `pipeline` puts this together and `supervise`
@@ -9,5 +10,6 @@ watches it run, until `stop` is asked for; `lease` (in a `lease_store`) keeps ev
 whether checkpoint and tables (by their `delta_log`) belong together, `recovery` makes a checkpoint from the tables.
 `schema` has every table's columns, `config` every key, `errors` what can go wrong; `mark` names a micro-batch;
 `hash_join` joins it; `checkpoint`, `storage`, `s3_client` and `session` are Spark's log, small files and settings.
-`job` is what surrounds each job's work; `audit` is another one: it holds the stream against the tables.
+`job` is what surrounds each job's work. `audit` is another one: it holds the stream against the tables; `deletion`
+takes a person out of them, in plain files by `swap`.
 """

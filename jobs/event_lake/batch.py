@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame, SparkSession
 
 from event_lake.checkpoint import CheckpointLog
+from event_lake.contracts.broken import tell_broken
 from event_lake.deduplicate import Engine, Judged
 from event_lake.deduplicate.verdicts import DUPLICATE, GAP, QUARANTINED, STORED
 from event_lake.errors import EventLakeError
@@ -60,12 +61,13 @@ class BatchWriter:
         self.busy = False
         self.finished: int | None = None  # the last micro-batch that is in the tables
         self.stopping = False  # set from outside: begin no further micro-batch
+        self.last: int | None = None  # set from outside: begin none behind this one
         self.failure: Exception | None = None
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         self.busy = True
         try:
-            if self.stopping:
+            if self.stopping or (self.last is not None and batch_id > self.last):
                 raise Stopped(f"asked to stop; micro-batch {batch_id} waits for the next start")
             measured = self._process(batch, batch_id)
             self.finished = batch_id
@@ -131,6 +133,8 @@ class BatchWriter:
         with measured.phase("index"):
             judged.remember()
         measured.index = self._engine.size()
+        if counts.contract_broken:
+            tell_broken(judged.rows, measured.mark.batch_id)
 
     def _is_begun(self, mark: BatchMark) -> bool:
         self._may_write()  # what is decided from the answer is written down
@@ -159,6 +163,7 @@ def count(plan: PlanMetrics, parts: Sequence[Volume]) -> Counts:
         quarantined=rows(QUARANTINED),
         late_dropped=plan.late,
         gaps=rows(GAP),
+        contract_broken=sum(part.broken for part in parts),
     )
 
 

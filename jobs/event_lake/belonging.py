@@ -22,6 +22,7 @@ WAYS_ON = "docs/operations.md, "  # followed by a heading there
 
 def check_belonging(checkpoint: CheckpointLog, sink: EventSink, source: Source) -> None:
     """Raises ConfigError where other things should be configured together, DataLossError where something is gone."""
+    check_layout(sink)
     planned, query_id = checkpoint.last_planned(), checkpoint.query_id()
     if planned is None:
         _check_new(checkpoint, sink)
@@ -40,6 +41,19 @@ def check_belonging(checkpoint: CheckpointLog, sink: EventSink, source: Source) 
     # What has been committed is in the events table; and before a micro-batch is planned the one before it is.
     least = max(-1 if committed is None else committed, planned.batch_id - 1)
     _check_events(checkpoint, sink.tables[STORED], last[STORED], least)
+
+
+def check_layout(sink: EventSink) -> None:
+    """Raises ConfigError where the events table is partitioned by other columns than lake.partition_by says."""
+    found = sink.tables[STORED].partitioned_by()
+    wanted = sink.partitions
+    if found is not None and found != wanted:
+        raise ConfigError(
+            f"lake.partition_by asks for an events table by {', '.join(wanted)}, but {sink.tables[STORED].path} is "
+            f"partitioned by {', '.join(found)}. Nothing was read. Set lake.partition_by back to {found[-1]}. Where "
+            "the table is to change, maintain_tables.py --repartition writes a Delta table anew (docs/tables.md); for "
+            "plain files the stream is read into a new table."
+        )
 
 
 def check_source(written_by: str, end_offset: str, source: Source) -> None:

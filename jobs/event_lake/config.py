@@ -21,7 +21,9 @@ PLANNED_KINDS = ("aws-kinesis", "glue-kinesis", "delta")
 LONGEST = timedelta(days=365)
 FORMATS = ("delta", "parquet", "json")
 ENGINES = ("index", "spark")
+LEVELS = ("date", "hour")
 MOST_BUCKETS = 4096
+CONTRACT_MODES = ("quarantine", "count", "off")
 CLOUDWATCH = ("", "log", "api")
 
 
@@ -65,7 +67,9 @@ class Lake:
     duplicates_path: str = ""
     duplicate_payloads: bool = False
     gaps_path: str = ""
+    deletions_path: str = ""
     format: str = "delta"
+    partition_by: str = "date"
     target_file_size: Bytes = Bytes(128 * 1024 * 1024)
     new_types_per_day: int = 1000
 
@@ -81,6 +85,12 @@ class Dedup:
     margin: timedelta = timedelta(hours=2)
     engine: str = "index"
     buckets: int = 8
+
+
+@dataclass(frozen=True)
+class Contracts:
+    path: str = ""
+    mode: str = "quarantine"
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,7 @@ class Config:
     dedup: Dedup
     trigger: Trigger
     maintenance: Maintenance = DEFAULT_MAINTENANCE
+    contracts: Contracts = Contracts()
     lease: Lease = Lease()
     metrics: Metrics = NO_METRICS
     spark: Mapping[str, str] = field(default_factory=dict)  # Spark settings, keys without the leading "spark."
@@ -166,6 +177,7 @@ def _completed(config: Config) -> Config:
         lake,
         duplicates_path=lake.duplicates_path or f"{beside}_duplicates",
         gaps_path=lake.gaps_path or f"{beside}_gaps",
+        deletions_path=lake.deletions_path or f"{beside}_deletions",
     )
     return dataclasses.replace(config, lake=completed)
 
@@ -263,7 +275,9 @@ def _flattened(table: Any, prefix: str = "") -> dict[str, str]:
 def _check(config: Config) -> None:
     _check_source(config.source)
     _one_of("lake.format", config.lake.format, FORMATS)
+    _one_of("lake.partition_by", config.lake.partition_by, LEVELS)
     _one_of("dedup.engine", config.dedup.engine, ENGINES)
+    _one_of("contracts.mode", config.contracts.mode, CONTRACT_MODES)
     if not 1 <= config.dedup.buckets <= MOST_BUCKETS:
         raise ConfigError(f"dedup.buckets is {config.dedup.buckets}; expected 1 to {MOST_BUCKETS}")
     _check_paths(config)
@@ -346,6 +360,7 @@ def _check_paths(config: Config) -> None:
         "lake.quarantine_path": config.lake.quarantine_path,
         "lake.duplicates_path": config.lake.duplicates_path,
         "lake.gaps_path": config.lake.gaps_path,
+        "lake.deletions_path": config.lake.deletions_path,
         "checkpoint.path": config.checkpoint.path,
     }
     for key, path in paths.items():

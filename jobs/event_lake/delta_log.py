@@ -60,6 +60,11 @@ class DeltaLog:
         named = files.select(F.col("partitionValues")[column].alias(column)).distinct().where(f"{column} is not null")
         return {row[column] for row in named.collect()}
 
+    def partition_columns(self) -> tuple[str, ...] | None:
+        """None where there is no table."""
+        snapshot = self._snapshot()
+        return None if snapshot.version() < 0 else tuple(snapshot.metadata().partitionSchema().fieldNames())
+
     def marks(self) -> Iterator[BatchMark]:
         """The marks in the commits, the newest first. Commits of others, such as OPTIMIZE's, have none."""
         for commit in self._commits():

@@ -78,6 +78,9 @@ class DeltaTableWriter:
             raise older_than_table(self._path, mark)
         return True
 
+    def partitioned_by(self) -> tuple[str, ...] | None:
+        return self._log.partition_columns()
+
     def values(self, column: str) -> set[str]:
         return self._log.partition_values(column)
 

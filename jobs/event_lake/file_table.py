@@ -19,6 +19,7 @@ from pyspark.sql.types import StructType
 
 from event_lake.mark import BatchMark, LastBatch, older_than_table
 from event_lake.storage import Storage
+from event_lake.swap import Swap
 
 MOVING_THREADS = 16
 OPTIONS = {
@@ -44,7 +45,8 @@ class FileTableWriter:
         return self._path
 
     def create(self) -> None:
-        """Nothing to do: a folder comes with its first file."""
+        """A folder comes with its first file; what a deletion has begun to replace in it is finished first."""
+        Swap(self._storage, self._path).finish()
 
     def is_untouched(self) -> bool:
         names = [entry.name for entry in self._storage.entries(self._path)]
@@ -68,6 +70,13 @@ class FileTableWriter:
         if last != LastBatch(mark.batch_id, mark.offset_hash):
             raise older_than_table(self._path, mark)
         return last.batch_id in self._numbers(self._batches(mark.query_id), "done")
+
+    def partitioned_by(self) -> tuple[str, ...] | None:
+        names, folder = [], self._path
+        while levels := [entry for entry in self._storage.entries(folder) if entry.is_folder and "=" in entry.name]:
+            names.append(levels[0].name.partition("=")[0])
+            folder = levels[0].path
+        return tuple(names) or None
 
     def values(self, column: str) -> set[str]:
         names = (entry.name.partition("=") for entry in self._storage.entries(self._path) if entry.is_folder)

@@ -17,8 +17,12 @@ NO_DIGEST = bytes(32)
 
 def signed_halves(uuids: Sequence[str | None]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Both halves of each key; anything where there is no uuid."""
-    digests = b"".join([NO_DIGEST if uuid is None else sha256(uuid.encode()).digest() for uuid in uuids])
-    quarters = np.frombuffer(digests, ">u8").reshape(-1, 4)
+    return halves_of([NO_DIGEST if uuid is None else sha256(uuid.encode()).digest() for uuid in uuids])
+
+
+def halves_of(digests: Sequence[bytes]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The same of SHA-256 that were made elsewhere."""
+    quarters = np.frombuffer(b"".join(digests), ">u8").reshape(-1, 4)
     hi, lo = (np.ascontiguousarray((quarters[:, n] ^ TOP_BIT).astype(np.uint64)).view(np.int64) for n in (0, 1))
     return hi, lo
 

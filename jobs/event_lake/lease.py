@@ -59,8 +59,17 @@ def stopped_lake(storage: Storage, config: Config) -> Iterator[Lease]:
 class Lease:
     """One driver's part in it; `with` an acquired lease it is kept, and released at the end."""
 
-    def __init__(self, store: LeaseStore, url: str, seconds: float, wait_seconds: float = WAIT_SECONDS) -> None:
+    def __init__(
+        self,
+        store: LeaseStore,
+        url: str,
+        seconds: float,
+        wait_seconds: float = WAIT_SECONDS,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """It is lost after `seconds` without a sign of life."""
+        self._clock = clock
         self._store = store
         self._url = url
         self._seconds = seconds
@@ -105,7 +114,7 @@ class Lease:
         """To be called before every commit. Raises LeaseError unless this driver holds the lease."""
         with self._reached():
             self._look()
-            if time.monotonic() - self._renewed_at > self._seconds:
+            if self._clock() - self._renewed_at > self._seconds:
                 # After a standstill. Nobody has taken the lease; from here on nobody does for a while.
                 self._renew()
                 self._look()
@@ -143,12 +152,12 @@ class Lease:
 
     def _is_free(self, newest: int) -> bool:
         # What is found now was so since the last look, however long this process stands still in between.
-        began = time.monotonic()
+        began = self._clock()
         beat = self._store.read(_beat(newest)) if newest else RELEASED
         if beat == RELEASED:
             return True
         if self._watched != (newest, beat):
-            self._watched, self._unchanged_since = (newest, beat), time.monotonic()
+            self._watched, self._unchanged_since = (newest, beat), self._clock()
             return False
         return began - self._unchanged_since >= self._seconds
 
@@ -188,7 +197,7 @@ class Lease:
     def _renew(self) -> None:
         with self._lock:
             if self._number:
-                began = time.monotonic()
+                began = self._clock()
                 self._beats += 1
                 self._store.replace(_beat(self._number), str(self._beats))
                 self._renewed_at = began

@@ -19,12 +19,14 @@ class Counts:
     quarantined: int = 0  # rows bound for the quarantine table
     late_dropped: int = 0  # rows that the watermark dropped; anything but 0 is a bug
     gaps: int = 0  # rows that the source yielded in place of lost records
+    contract_broken: int = 0  # of the stored: events that break a contract which is only counted
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(one + two for one, two in zip(asdict(self).values(), asdict(other).values(), strict=True)))
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={count}" for name, count in asdict(self).items() if count or name != "gaps")
+        rare = ("gaps", "contract_broken")
+        return " ".join(f"{name}={count}" for name, count in asdict(self).items() if count or name not in rare)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from event_lake.batch import BatchWriter
 from event_lake.belonging import check_belonging
 from event_lake.checkpoint import CheckpointLog, refuse_backward_clock
 from event_lake.config import Config
+from event_lake.contracts.in_force import contracts_in_force
 from event_lake.deduplicate import engine_for
 from event_lake.event_types import EventTypes
 from event_lake.lease import Lease, lease_of
@@ -51,7 +52,15 @@ def _recover(spark: SparkSession, config: Config, lease: Lease) -> None:
     Recovery(spark, storage, config, EventSink(spark, storage, config.lake)).run(lease.check)
 
 
-def _run(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease, until_caught_up: bool) -> Counts:
+def _run(
+    spark: SparkSession,
+    config: Config,
+    stop: StopRequest,
+    lease: Lease,
+    until_caught_up: bool,
+    *,
+    goal: kinesis_source.StreamOffset | None = None,
+) -> Counts:
     storage = Storage.of_session(spark)
     checkpoint = CheckpointLog(storage, config.checkpoint.path)
     now = datetime.now(UTC)
@@ -59,9 +68,11 @@ def _run(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease, u
     for_new_tables(spark, config.maintenance)
     sink = EventSink(spark, storage, config.lake)
     check_belonging(checkpoint, sink, config.source)
+    contracts, to_finish = contracts_in_force(storage, checkpoint, config, sink)
     engine = engine_for(spark, storage, checkpoint, config)
     engine.open()
-    goal = _tip(spark, config) if until_caught_up and config.source.kind == "kinesis" else None
+    if goal is None and until_caught_up and config.source.kind == "kinesis":
+        goal = _tip(spark, config)
 
     sink.create()
     types = EventTypes(storage, checkpoint, config.lake.new_types_per_day)
@@ -71,21 +82,24 @@ def _run(spark: SparkSession, config: Config, stop: StopRequest, lease: Lease, u
     writer = BatchWriter(
         spark, checkpoint, engine, types, sink, may_write=lease.check, keeper=keeper, reporter=reporter
     )
+    writer.last = to_finish
 
     recovered = checkpoint.recovered()
-    parsed = parsed_records(spark, config, goal, begin=recovered.end_offset if recovered else None)
-
+    begin = recovered.end_offset if recovered else None
     try:
+        parsed = parsed_records(spark, config, goal, begin, contracts)
         query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
         if reporter:
             reporter.watch(query)
-        supervise(query, writer, stop, lease, lambda: goal is not None and _covers(checkpoint, goal))
+        supervise(query, writer, stop, lease, lambda: _is_done(checkpoint, goal, to_finish))
     finally:
         if keeper:
             keeper.stop()
         if reporter:
             reporter.stop()
-    return writer.totals
+    if to_finish is None or stop.made():
+        return writer.totals
+    return writer.totals + _run(spark, config, stop, lease, until_caught_up, goal=goal)  # by the newest contracts
 
 
 def _start(events: DataFrame, writer: BatchWriter, config: Config, until_caught_up: bool) -> StreamingQuery:
@@ -112,9 +126,13 @@ def _tip(spark: SparkSession, config: Config) -> kinesis_source.StreamOffset:
         raise named_failure(f"{type(error).__module__}.{type(error).__name__}: {error}") from error
 
 
-def _covers(checkpoint: CheckpointLog, goal: kinesis_source.StreamOffset) -> bool:
-    """Whether every record up to the goal is in a committed micro-batch."""
+def _is_done(checkpoint: CheckpointLog, goal: kinesis_source.StreamOffset | None, to_finish: int | None) -> bool:
+    """Whether the micro-batch `to_finish`, or every record up to the goal, is in Spark's commit log."""
+    if goal is None and to_finish is None:
+        return False
     committed = checkpoint.last_committed()
-    return committed is not None and kinesis_source.StreamOffset.from_json(json.loads(committed.end_offset)).covers(
-        goal
-    )
+    if committed is None:
+        return False
+    if to_finish is not None:
+        return committed.batch_id >= to_finish
+    return goal is not None and kinesis_source.StreamOffset.from_json(json.loads(committed.end_offset)).covers(goal)

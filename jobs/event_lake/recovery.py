@@ -17,11 +17,13 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
-from event_lake.belonging import check_source
+from event_lake.belonging import check_layout, check_source
 from event_lake.checkpoint import RECOVERED, CheckpointLog
 from event_lake.config import Config
 from event_lake.deduplicate.index import IndexEngine
+from event_lake.deletion.lake import LakeRows
 from event_lake.delta_table import DeltaTableWriter
 from event_lake.errors import ConfigError, DataLossError
 from event_lake.mark import BatchMark
@@ -39,6 +41,8 @@ class Recovery:
         self._config = config
         self._checkpoint = CheckpointLog(storage, config.checkpoint.path)
         self._engine = IndexEngine(spark, storage, self._checkpoint, config.dedup)
+        self._sink = sink
+        self._deleted = LakeRows(spark, storage, config.lake).record()
         self._tables = [table for table in sink.tables.values() if isinstance(table, DeltaTableWriter)]
 
     def run(self, may_write: Callable[[], None]) -> None:
@@ -47,6 +51,7 @@ class Recovery:
             log.info("recovery=not_needed checkpoint=%s", self._checkpoint.path)
             return
         self._check_config()
+        check_layout(self._sink)
         self._engine.open()
         begun = self._newest()
         check_source(f"the table {self._events.path}", begun.end_offset, self._config.source)
@@ -61,7 +66,7 @@ class Recovery:
         for table in self._others:
             may_write()
             self._take_back(table, last)
-        self._engine.seed(self._events.rows(), last)
+        self._engine.seed(self._events.rows(), self._deleted.where(F.col("table_name") == "events"), last)
         may_write()
         self._storage.write_whole(f"{self._checkpoint.path}/{RECOVERED}", last.to_json())
         log.info("recovered query=%s batch=%d through=%s", last.query_id, last.batch_id, last.complete_through)

@@ -7,6 +7,7 @@ from pyspark.sql.types import (
     BooleanType,
     DateType,
     DoubleType,
+    IntegerType,
     LongType,
     StringType,
     StructField,
@@ -74,6 +75,10 @@ EVENTS = _columns(
     ("date", DateType),  # of created_datetime
 )
 EVENTS_PARTITIONS = ("event_type", "date")
+HOUR = "hour"  # of created_datetime, UTC, 0 to 23: only where the table is partitioned by it
+EVENTS_BY_HOUR = StructType([*EVENTS, StructField(HOUR, IntegerType())])
+# By the finest level, which is what lake.partition_by says.
+EVENTS_LAYOUTS = {"date": (EVENTS, EVENTS_PARTITIONS), HOUR: (EVENTS_BY_HOUR, (*EVENTS_PARTITIONS, HOUR))}
 
 QUARANTINE = _columns(
     ("problem", StringType),  # a stable code, see event_lake.parse
@@ -120,3 +125,18 @@ GAPS = _columns(
     ("date", DateType),  # of to_time
 )
 GAPS_PARTITIONS = ("date",)
+
+# What was deleted from the other tables on purpose (event_lake.deletion): a row for each of their rows. Of what was in
+# them it holds only the hash, by which a copy that comes later is recognised.
+DELETIONS = _columns(
+    ("deletion_id", StringType),  # of the run that found it
+    ("table_name", StringType),  # events, quarantine or duplicates
+    ("shard_id", StringType),
+    ("sequence_number", StringType),
+    ("sub_sequence_number", LongType),
+    ("event_hash", StringType),  # SHA-256 of the event_uuid, hexadecimal; null where there was none
+    ("arrived_at", TimestampType),
+    ("deleted_at", TimestampType),
+    ("date", DateType),  # of arrived_at
+)
+DELETIONS_PARTITIONS = ("date",)

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from importlib.resources import files
 from pathlib import Path
 
 from pyspark import SparkConf
@@ -14,7 +15,8 @@ from pyspark.sql import SparkSession
 
 from event_lake.config import Config
 
-PACKAGES = ("event_lake", "kinesis_source")
+# What workers are given: the job's own packages, and one that is pure Python, so that executors need not have it.
+PACKAGES = ("event_lake", "kinesis_source", "fastjsonschema")
 
 # What the guarantees rest on; whatever a user sets, these stay.
 FIXED = {
@@ -84,8 +86,9 @@ def ship_packages(spark: SparkSession) -> None:
     archive = Path(folder) / "event_lake_packages.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         for package in PACKAGES:
-            for file in sorted((origin / package).glob("**/*.py")):
-                packed.write(file, file.relative_to(origin))
+            place = Path(str(files(package)))
+            for file in sorted(place.glob("**/*.py")):
+                packed.write(file, file.relative_to(place.parent))
     path = list(sys.path)
     spark.sparkContext.addPyFile(str(archive))
     # addPyFile also puts the zip first on this driver's path, where the checkout itself is to stay.

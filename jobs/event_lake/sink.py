@@ -28,10 +28,10 @@ from event_lake.mark import BatchMark, LastBatch
 from event_lake.schema import (
     DUPLICATES,
     DUPLICATES_PARTITIONS,
-    EVENTS,
-    EVENTS_PARTITIONS,
+    EVENTS_LAYOUTS,
     GAPS,
     GAPS_PARTITIONS,
+    HOUR,
     QUARANTINE,
     QUARANTINE_PARTITIONS,
 )
@@ -65,6 +65,9 @@ class TableWriter(Protocol):
         the table, and the rows would be taken for written.
         """
 
+    def partitioned_by(self) -> tuple[str, ...] | None:
+        """The partition columns that the table was made with; None where there is nothing yet that has any."""
+
     def values(self, column: str) -> set[str]:
         """The values of a partition column, without reading rows."""
 
@@ -87,6 +90,7 @@ class Volume:
     day: str | None  # the date, ISO 8601
     rows: int
     data_bytes: int
+    broken: int = 0  # of the stored: rows that break a contract which is only counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +113,20 @@ def volumes(judged: DataFrame, arrivals: Arrivals | None = None) -> list[Volume]
     grouped = (
         (arrivals.on(judged) if arrivals else judged)
         .groupBy("verdict", kind.alias("kind"), day.alias("day"))
-        .agg(F.count(F.lit(1)).alias("rows"), F.sum(F.length("data")).alias("data_bytes"))
+        .agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.sum(F.length("data")).alias("data_bytes"),
+            F.count(F.when(is_stored, F.col("detail"))).alias("broken"),
+        )
         .withColumn("day", F.col("day").cast("string"))
     )
     found: Sequence[Row] = grouped.collect()
     if arrivals:
         arrivals.read(grouped)
-    return [Volume(row["verdict"], row["kind"], row["day"], row["rows"], row["data_bytes"] or 0) for row in found]
+    return [
+        Volume(row["verdict"], row["kind"], row["day"], row["rows"], row["data_bytes"] or 0, row["broken"])
+        for row in found
+    ]
 
 
 class EventSink:
@@ -125,6 +136,7 @@ class EventSink:
         self._most_bytes = lake.target_file_size.count
         self._parallelism = spark.sparkContext.defaultParallelism
         self._duplicate_payloads = lake.duplicate_payloads
+        self.partitions = EVENTS_LAYOUTS[lake.partition_by][1]  # of the events table
 
         def table(path: str, role: str, schema: StructType, partitions: Sequence[str]) -> TableWriter:
             path = storage.qualified(path)
@@ -136,7 +148,7 @@ class EventSink:
             QUARANTINED: table(lake.quarantine_path, "quarantine", QUARANTINE, QUARANTINE_PARTITIONS),
             DUPLICATE: table(lake.duplicates_path, "duplicates", DUPLICATES, DUPLICATES_PARTITIONS),
             GAP: table(lake.gaps_path, "gaps", GAPS, GAPS_PARTITIONS),
-            STORED: table(lake.path, "events", EVENTS, EVENTS_PARTITIONS),
+            STORED: table(lake.path, "events", *EVENTS_LAYOUTS[lake.partition_by]),
         }
 
     @property
@@ -190,7 +202,8 @@ class EventSink:
         """The rows of one table, but for `stored_at`, and with `_kind`."""
         rows = judged.where(F.col("verdict") == verdict)
         if verdict == STORED:
-            return stored(rows).withColumn("_kind", F.col("event_type"))
+            # Where the table has no such level the writer leaves it out.
+            return stored(rows).withColumns({"_kind": F.col("event_type"), HOUR: F.hour("created_datetime")})
         if verdict == QUARANTINED:
             return quarantined(rows).withColumn("_kind", F.col("problem"))
         if verdict == GAP:

@@ -12,9 +12,10 @@ from pyspark.sql import functions as F
 
 import kinesis_source
 from event_lake.config import Config, Source
+from event_lake.contracts.contract_set import ContractSet
 from event_lake.errors import ConfigError, DataLossError, EventLakeError
 from event_lake.parse import parse
-from event_lake.parsed_source import UNPACKED_OPTION, ParsedKinesis
+from event_lake.parsed_source import UNPACKED_OPTION, parsed_kinesis
 from event_lake.schema import RAW_RECORD
 
 # What the source's errors (kinesis_source.errors) are to the job; Spark hands them on as text only.
@@ -28,22 +29,28 @@ RAISED = re.compile(rf"kinesis_source\.errors\.({'|'.join(MEANING)}): (.*)")
 
 
 def parsed_records(
-    spark: SparkSession, config: Config, goal: kinesis_source.StreamOffset | None = None, begin: str | None = None
+    spark: SparkSession,
+    config: Config,
+    goal: kinesis_source.StreamOffset | None = None,
+    begin: str | None = None,
+    contracts: ContractSet | None = None,
 ) -> DataFrame:
     """A streaming DataFrame of parsed records (schema.PARSED_RECORD); with a goal it ends there and then stays idle.
 
-    A first start begins at the offset `begin` (another query's end, as JSON), if it is given.
+    A first start begins at the offset `begin` (another query's end, as JSON), if it is given. Good events are held
+    against `contracts`.
     """
     if config.source.kind == "files":
-        return parse(raw_lines(spark, config.source), config.source.most_unpacked.count)
+        return parse(raw_lines(spark, config.source), config.source.most_unpacked.count, contracts)
     options = kinesis_options(config.source, spark.sparkContext.defaultParallelism)
     options[UNPACKED_OPTION] = str(config.source.most_unpacked.count)
     if begin is not None:
         options["startingPosition"] = begin
     if goal is not None:
         options["endingPosition"] = json.dumps(goal.to_json())
-    spark.dataSource.register(ParsedKinesis)
-    return spark.readStream.format(ParsedKinesis.name()).options(**options).load()
+    source = parsed_kinesis(contracts)
+    spark.dataSource.register(source)
+    return spark.readStream.format(source.name()).options(**options).load()
 
 
 def kinesis_options(source: Source, parallelism: int) -> dict[str, str]:

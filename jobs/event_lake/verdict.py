@@ -21,6 +21,7 @@ created_at_missing          absent or null
 created_at_not_number       neither a number nor a JSON number in a string
 created_at_in_milliseconds  would be in range if divided by 1,000
 created_at_out_of_range     before 2000-01-01T00:00:00Z or more than a day after arrival
+breaks_contract             a good event, but not as the contract of its name asks (see event_lake.contracts)
 too_many_types              a good event, but of a new type when a day has brought enough (see event_lake.event_types)
 """
 
@@ -51,7 +52,10 @@ UNIQUE_KEYS = ("event_uuid", "event_name", "created_at")
 
 
 class Verdict(NamedTuple):
-    """One record's columns; `problem` and `detail` are None for a good event, what cannot be read is None."""
+    """One record's columns; `problem` is None for a good event, what cannot be read is None.
+
+    A good event has a `detail` where it breaks a contract that is only counted.
+    """
 
     problem: str | None = None
     detail: str | None = None
@@ -115,6 +119,11 @@ def _judge_json(event: Any, data: bytes, arrived_micros: int) -> Verdict:
 def lost(what: str | None) -> Verdict:
     """The verdict on a row that the source hands on in place of records that are gone; `what` in full."""
     return Verdict("gap", what or "records are gone")
+
+
+def breaking_contract(uuid: str | None, name: str, reason: str) -> Verdict:
+    """The verdict on a good event that is not as its contract asks; `reason`: JSON path and what is wrong there."""
+    return Verdict("breaks_contract", _shortened(reason), uuid, _readable(name))
 
 
 def _good(uuid: str, name: str, micros: int) -> Verdict:

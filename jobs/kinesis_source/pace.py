@@ -7,6 +7,7 @@ calls for five seconds (API reference, GetRecords), and other consumers of the s
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from kinesis_source.shards import MOST_RECORDS
 
@@ -23,9 +24,11 @@ _record_bytes: dict[str, int] = {}  # by stream, as seen last in this process: S
 class Pace:
     """One shard's budget. Up to one second's worth may come at once."""
 
-    def __init__(self, calls_per_second: float, bytes_per_second: float) -> None:
-        self._calls = _Bucket(calls_per_second, most=max(1.0, calls_per_second))
-        self._bytes = _Bucket(bytes_per_second, most=bytes_per_second)
+    def __init__(
+        self, calls_per_second: float, bytes_per_second: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._calls = _Bucket(calls_per_second, max(1.0, calls_per_second), clock)
+        self._bytes = _Bucket(bytes_per_second, bytes_per_second, clock)
 
     def wait(self) -> float:
         """Seconds until the next call may be made."""
@@ -85,9 +88,9 @@ class Streak:
 
 
 class _Bucket:
-    def __init__(self, rate: float, most: float) -> None:
+    def __init__(self, rate: float, most: float, clock: Callable[[], float]) -> None:
         self._rate, self._most, self._level = rate, most, most
-        self._at = time.monotonic()
+        self._clock, self._at = clock, clock()
 
     def wait(self, needed: float) -> float:
         self._refill()
@@ -99,6 +102,6 @@ class _Bucket:
         self._level = -amount if amount > self._most else self._level - amount
 
     def _refill(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         self._level = min(self._most, self._level + (now - self._at) * self._rate)
         self._at = now

@@ -1,4 +1,5 @@
-"""Shows the whole path on this machine: events in Kinesis -> the job -> a Delta table on S3, and checks every event.
+"""Shows the whole path on this machine: events in Kinesis -> the job -> a Delta table on S3 -> a typed view, and
+checks every event.
 
 Exit code 0: the lake holds exactly what was put; 1: it does not, or the job failed.
 """
@@ -16,7 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from demo_job import LOGS, ROOT, JobFailed, Run, run_job
+from demo_job import LOGS, ROOT, JobFailed, Run, maintain_tables, run_job
+from demo_typed_view import show_typed_view
 from demo_view import show_lake
 from lake_check import counts_differ, differences
 from lake_tables import LakeTables
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 STREAM, BUCKET, SHARDS = "event-lake-demo", "event-lake-demo", 4
 FIRST_WAVE = 0.6  # of the generated events; the second wave has copies of events of the first
 PATHS = {name: f"s3a://{BUCKET}/lake/{name}" for name in ("events", "quarantine", "duplicates")}
+CONTRACTS = ROOT / "conf" / "contracts"
+# Two waves make two small files a partition, which would not be worth it elsewhere.
+WHAT_IS_SMALL = ["--set", "maintenance.most_small_files=2"]
 DIFFERENCES_SHOWN = 20
 
 
@@ -58,11 +63,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="demo", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=20_000, help="how many events to make up (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="another seed makes other events (default %(default)s)")
+    parser.add_argument("--maintain", action="store_true", help="then put the tables' small files together, too")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
-        return demo(options.count, options.seed)
+        return demo(options.count, options.seed, options.maintain)
     except (JobFailed, NotAccepted, UsageError) as error:
         print(f"\ndemo: FAILED: {error}")
         return 1
@@ -71,7 +77,7 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-def demo(count: int, seed: int) -> int:
+def demo(count: int, seed: int, maintain: bool) -> int:
     watch, ledger = Stopwatch(), Ledger()
     with EmbeddedAws() as aws:
         _use_only(aws)
@@ -97,9 +103,14 @@ def demo(count: int, seed: int) -> int:
             wrong += counts_differ(f"run {number}", run.report, expected)
             runs.append(run)
 
+        if maintain:
+            print("\nMaintenance, while the job is stopped: small files are put together")
+            maintain_tables([*_job_arguments(aws), *WHAT_IS_SMALL], dict(os.environ))
+            watch.lap("maintaining the tables")
         tables = LakeTables(PATHS, aws.endpoint_url, aws.environment())
         watch.lap("reading the tables with delta-rs")
         show_lake(tables)
+        show_typed_view(tables)
         wrong += differences(tables, ledger)
         watch.lap("checking every event")
     _show_accounting(runs)
@@ -142,6 +153,9 @@ def _job_arguments(aws: EmbeddedAws) -> list[str]:
         "lake.path": PATHS["events"],
         "lake.quarantine_path": PATHS["quarantine"],
         "lake.duplicates_path": PATHS["duplicates"],
+        # What is made up keeps no contract, so it is only counted.
+        "contracts.path": CONTRACTS.as_uri(),
+        "contracts.mode": "count",
         "checkpoint.path": f"s3a://{BUCKET}/checkpoint",
         "spark.hadoop.fs.s3a.endpoint": aws.endpoint_url,
     }
@@ -152,7 +166,7 @@ def _job_arguments(aws: EmbeddedAws) -> list[str]:
 def _show_accounting(runs: list[Run]) -> None:
     print("\nAccounting, as the job counted it")
     for number, run in enumerate(runs, start=1):
-        keys = ("received", "stored", "duplicates", "quarantined", "late_dropped")
+        keys = ("received", "stored", "duplicates", "quarantined", "late_dropped", "contract_broken")
         print(f"  run {number}: " + " ".join(f"{key}={run.report.get(key)}" for key in keys))
     copies = sum(run.report.get("duplicates", 0) for run in runs)
     good = copies + sum(run.report.get("stored", 0) for run in runs)

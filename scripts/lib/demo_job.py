@@ -1,4 +1,4 @@
-"""Runs the main job through scripts/run, with its output in a log file and its own lines shown as they come."""
+"""Runs the jobs through their scripts, with their output in log files and their own lines shown as they come."""
 
 from __future__ import annotations
 
@@ -17,19 +17,16 @@ from pathlib import Path
 from typing import IO, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+import class_archive
 from embedded_aws import end_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".cache" / "demo"
 LIMIT_SECONDS = 300.0
 END_SECONDS = 10.0
-CLASSES = LOGS / "classes.jsa"
-# Runs of half a minute never earn back what the optimising compiler costs, which is half of their CPU time.
-JAVA_OPTIONS = (
-    "-XX:+IgnoreUnrecognizedVMOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xlog:disable -Xlog:all=error:stderr"
-)
 LOG_LINES_SHOWN = 25
-JOB_LINE = re.compile(r"[-0-9]+ [0-9:,]+ (?:INFO|WARNING|ERROR) \S+ (?P<said>.*)")  # of its own log, on stdout
+# Of a job's own log, on standard output, and what maintenance says of each table.
+JOB_LINE = re.compile(r"(?:[-0-9]+ [0-9:,]+ (?:INFO|WARNING|ERROR) \S+ |(?=table=))(?P<said>.*)")
 
 
 class JobFailed(Exception):
@@ -45,17 +42,35 @@ class Run:
 
 def run_job(name: str, arguments: list[str], environment: dict[str, str]) -> Run:
     """Runs the job until it is caught up. Raises JobFailed."""
-    LOGS.mkdir(parents=True, exist_ok=True)
     log, report = LOGS / f"{name}.log", LOGS / f"{name}.json"
     report.unlink(missing_ok=True)
-    learned = LOGS / f"{name}.jsa"
+    command = ["run", *arguments, "--until-caught-up", "--report", str(report)]
     started = time.monotonic()
+    first_batch = _run(log, command, environment)
+    if not report.is_file():
+        raise JobFailed(f"the job wrote no report to {_shown(report)}; the end of {_shown(log)}:\n{_tail(log)}")
+    seconds = time.monotonic() - started
+    return Run(json.loads(report.read_text()), seconds, seconds if first_batch is None else first_batch - started)
+
+
+def maintain_tables(arguments: list[str], environment: dict[str, str]) -> None:
+    """Runs the maintenance of a lake whose job is stopped. Raises JobFailed."""
+    _run(LOGS / "maintain-tables.log", ["maintain-tables", *arguments], environment)
+
+
+def _run(log: Path, command: list[str], environment: dict[str, str]) -> float | None:
+    """Runs one of the scripts; gives the moment at which its first micro-batch ended. Raises JobFailed."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    learned = log.with_suffix(".jsa")
+    learned.unlink(missing_ok=True)
+    if not class_archive.is_there():
+        print("  (once: at its end Java writes down the classes it loaded, for faster starts)", flush=True)
     first_batch: list[float] = []
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            [str(ROOT / "scripts" / "run"), *arguments, "--until-caught-up", "--report", str(report)],
+            [str(ROOT / "scripts" / command[0]), *command[1:]],
             cwd=ROOT,
-            env={**environment, "SPARK_SUBMIT_OPTS": f"{JAVA_OPTIONS} {_class_archive(learned)}"},
+            env={**environment, "SPARK_SUBMIT_OPTS": class_archive.java_options(learned)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=output,
@@ -65,31 +80,13 @@ def run_job(name: str, arguments: list[str], environment: dict[str, str]) -> Run
             preexec_fn=end_with_parent,  # noqa: PLW1509 (it calls the kernel, nothing of Python's)
         )
         try:
-            code = _follow(process, output, started, first_batch)
+            code = _follow(process, output, time.monotonic(), first_batch)
         finally:
             _end(process)
     if code != 0:
         raise JobFailed(f"the job ended with exit code {code}; the end of {_shown(log)}:\n{_tail(log)}")
-    if not report.is_file():
-        raise JobFailed(f"the job wrote no report to {_shown(report)}; the end of {_shown(log)}:\n{_tail(log)}")
-    if learned.exists():
-        learned.replace(CLASSES)
-    seconds = time.monotonic() - started
-    return Run(json.loads(report.read_text()), seconds, first_batch[0] - started if first_batch else seconds)
-
-
-def _class_archive(learned: Path) -> str:
-    """Java loads classes much faster from an archive; a run that finds none leaves one behind.
-
-    Java itself checks that an archive fits, and does without one that does not.
-    """
-    sources = [*(ROOT / "requirements").iterdir(), ROOT / ".venv" / "pyvenv.cfg", ROOT / ".cache" / "jars"]
-    installed = max(source.stat().st_mtime for source in sources)
-    if CLASSES.exists() and CLASSES.stat().st_mtime > installed:
-        return f"-XX:SharedArchiveFile={CLASSES}"
-    learned.unlink(missing_ok=True)
-    print(f"  (once: at its end Java writes the classes it loaded to {_shown(CLASSES)}, for faster starts)", flush=True)
-    return f"-XX:ArchiveClassesAtExit={learned}"
+    class_archive.keep(learned)
+    return first_batch[0] if first_batch else None
 
 
 def _follow(process: subprocess.Popen[str], output: IO[str], started: float, first_batch: list[float]) -> int:

@@ -11,15 +11,13 @@ TYPES_SHOWN = 10
 
 
 def show_lake(tables: LakeTables) -> None:
-    _heading(
-        f"Rows per event_type and date ({tables.files['events']} files, table version {tables.versions['events']})"
-    )
+    heading(f"Rows per event_type and date ({tables.files['events']} files, table version {tables.versions['events']})")
     _show_types(tables)
-    _heading("A few rows of the events table")
+    heading("A few rows of the events table")
     _show_rows(tables)
-    _heading(f"Quarantine ({tables.one('SELECT count(*) FROM quarantine'):,} records, the bytes as they came)")
+    heading(f"Quarantine ({tables.one('SELECT count(*) FROM quarantine'):,} records, the bytes as they came)")
     _show_quarantine(tables)
-    _heading(f"Duplicates ({tables.one('SELECT count(*) FROM duplicates'):,} copies, each with its first)")
+    heading(f"Duplicates ({tables.one('SELECT count(*) FROM duplicates'):,} copies, each with its first)")
     _show_duplicates(tables)
 
 
@@ -30,7 +28,7 @@ def _show_types(tables: LakeTables) -> None:
     table: list[Sequence[Any]] = [("event_type", "rows", *dates), *rows[:TYPES_SHOWN]]
     if others := rows[TYPES_SHOWN:]:
         table.append((f"{len(others)} more types", *(sum(column) for column in list(zip(*others, strict=True))[1:])))
-    _print_table(table)
+    print_table(table)
 
 
 def _show_rows(tables: LakeTables) -> None:
@@ -39,7 +37,7 @@ def _show_rows(tables: LakeTables) -> None:
     samples = tables.rows(f"{rows} WHERE date = '2022-02-14' AND length(event_uuid) = 10 ORDER BY created_at")
     others = tables.rows(f"{rows} WHERE length(event_uuid) = 36 ORDER BY md5(event_uuid) LIMIT 3")
     header = [name.split("::")[0] for name in columns.split(", ")]
-    _print_table([header, *((*row[:-1], shown(row[-1], 60)) for row in samples + others)])
+    print_table([header, *((*row[:-1], shown(row[-1], 60)) for row in samples + others)])
 
 
 def _show_quarantine(tables: LakeTables) -> None:
@@ -48,7 +46,7 @@ def _show_quarantine(tables: LakeTables) -> None:
         "FROM quarantine GROUP BY 1 ORDER BY n DESC, 1"
     )
     examples = [(problem, number, shown(detail, 60), shown(data, 60)) for problem, number, detail, data in rows]
-    _print_table([("problem", "records", "detail of one", "its data"), *examples])
+    print_table([("problem", "records", "detail of one", "its data"), *examples])
 
 
 def _show_duplicates(tables: LakeTables) -> None:
@@ -61,7 +59,7 @@ def _show_duplicates(tables: LakeTables) -> None:
         ("the same" if same else "others", number, shown(uuid, 40), name, f"{gap:.3f} s", f"{after:.1f} s")
         for same, number, uuid, name, gap, after in rows
     ]
-    _print_table([header, *table])
+    print_table([header, *table])
 
 
 def shown(value: str | bytes | None, width: int) -> str:
@@ -73,11 +71,11 @@ def shown(value: str | bytes | None, width: int) -> str:
     return escaped if len(escaped) <= width else f"{escaped[: width * 2 // 3]}…{escaped[-width // 3 + 1 :]}"
 
 
-def _heading(text: str) -> None:
+def heading(text: str) -> None:
     print(f"\n{text}")
 
 
-def _print_table(rows: Sequence[Sequence[Any]]) -> None:
+def print_table(rows: Sequence[Sequence[Any]]) -> None:
     """The first row names the columns; whole numbers stand on the right."""
     texts = [[f"{cell:,}" if isinstance(cell, int) else str(cell or "") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(options: argparse.Namespace, seed: int, folder: Path) -> int:
     began = time.monotonic()
-    with World(folder, options.engine, seed, options.rate, options.cluster, learns=True) as world:
+    with World(folder, options.engine, seed, options.rate, options.cluster) as world:
         campaign = Campaign(world)
         finding: Finding | None = None
         try:

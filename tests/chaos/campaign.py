@@ -54,7 +54,7 @@ class Campaign:
         world = self._world
         world.producers.hold()
         world.set_weather(0.0, 0.0, 0, 0)
-        with world.submit("--until-caught-up", to_its_end=True) as job:
+        with world.submit("--until-caught-up") as job:
             code = job.wait(CATCHING_UP)
         if code != 0:
             raise Finding(f"in calm weather the job did not catch up: exit code {code}, log {job.log.name}")

@@ -81,7 +81,7 @@ def _killed_at_its_moment(world: World, life: Life, watch: Watch) -> str:
     try:
         came = watch.wait(ambush.struck.is_set)
     except Ended:
-        if not ambush.struck.wait(1):
+        if not ambush.struck.wait(10):  # it is told after the last of the job's processes has been killed
             raise
         came = True
     watch.job.kill()

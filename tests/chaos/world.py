@@ -23,8 +23,6 @@ from .truth import LakeTables, differences
 
 PATHS = {table: f"s3a://{BUCKET}/lake/{table}" for table in TABLES}
 READS = ("GetRecords", "GetShardIterator", "ListShards")
-# A job this short never earns back what Java's optimising compiler costs, which is half of its CPU time.
-JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xlog:disable -Xlog:all=error:stderr"
 SPARK = {
     "master": "local[2,4]",  # a task is tried four times, as on a cluster
     "sql.shuffle.partitions": "2",
@@ -36,14 +34,12 @@ SPARK = {
 class World:
     """`with World(folder, engine, seed) as world:` - one stream, one lake, one checkpoint, and jobs one by one."""
 
-    def __init__(
-        self, folder: Path, engine: str, seed: int, rate: int = 30, clustered: bool = False, learns: bool = False
-    ) -> None:
-        """`rate`: records put a second; `learns`: makes starts faster once a job has come to its end."""
+    def __init__(self, folder: Path, engine: str, seed: int, rate: int = 30, clustered: bool = False) -> None:
+        """`rate`: records put a second."""
         self.folder, self.engine = folder, engine
         self.usual_seconds = 20.0  # from a start to its first micro-batch, as the last one took
         self.book = Book()
-        self._seed, self._rate, self._clustered, self._learns = seed, rate, clustered, learns
+        self._seed, self._rate, self._clustered = seed, rate, clustered
 
     def __enter__(self) -> World:
         with ExitStack() as held:
@@ -62,15 +58,15 @@ class World:
     def __exit__(self, *_: object) -> None:
         self._held.close()
 
-    def submit(self, *arguments: str, to_its_end: bool = False) -> Job:
+    def submit(self, *arguments: str) -> Job:
         """The job by spark-submit, through scripts/run; it runs until asked to stop unless told otherwise."""
-        return self._run("run", arguments, self._java_options(to_its_end))
+        return self._run("run", arguments)
 
     def audit(self) -> Job:
         """The audit job, over all that was ever put."""
-        return self._run("audit", ("--from", "trim_horizon"), JAVA_OPTIONS)
+        return self._run("audit", ("--from", "trim_horizon"))
 
-    def _run(self, script: str, arguments: Sequence[str], java_options: str) -> Job:
+    def _run(self, script: str, arguments: Sequence[str]) -> Job:
         config = self.folder / "job.toml"
         spark = SPARK | (self.cluster.settings() if self.cluster else {})
         spark |= {
@@ -81,7 +77,7 @@ class World:
         config.write_text("[spark]\n" + "".join(f'"{key}" = "{value}"\n' for key, value in spark.items()))
         options = [word for key, value in self._settings().items() for word in ("--set", f"{key}={value}")]
         command = [str(ROOT / "scripts" / script), "--config", str(config), *options, *arguments]
-        return Job(command, self.folder, self.environment() | {"SPARK_SUBMIT_OPTS": java_options})
+        return Job(command, self.folder, self.environment())
 
     def environment(self) -> dict[str, str]:
         """Of the job and all its processes: this AWS and no other, the small disk, the clock that jumps."""
@@ -113,13 +109,6 @@ class World:
         """In what the tables are not what was put; to be asked when all of it has been processed."""
         tables = LakeTables(PATHS, self.aws.endpoint_url, self.aws.environment())
         return list(differences(tables, self.book, self.engine))
-
-    def _java_options(self, to_its_end: bool) -> str:
-        """Java loads classes much faster from an archive, which the first job that comes to its end leaves behind."""
-        archive = self.folder / "classes.jsa"
-        if archive.exists():
-            return f"{JAVA_OPTIONS} -XX:SharedArchiveFile={archive}"
-        return f"{JAVA_OPTIONS} -XX:ArchiveClassesAtExit={archive}" if to_its_end and self._learns else JAVA_OPTIONS
 
     def _cluster(self, held: ExitStack) -> SmallCluster | None:
         return held.enter_context(SmallCluster(self.folder, self.environment())) if self._clustered else None

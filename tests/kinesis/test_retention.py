@@ -18,6 +18,7 @@ from kinesis_source.expiry import Keeping
 from kinesis_source.options import Options
 from kinesis_source.position import TRIM_HORIZON, after
 from kinesis_source.reader import RangeReader, ShardRange
+from kinesis_source.shards import Page
 
 MakeQuery = Callable[..., KinesisQuery]
 HOUR = 3600.0
@@ -89,6 +90,33 @@ def test_a_range_older_than_retention_that_is_still_there_has_lost_nothing(
     pass_time(server, 0.7, trims=False)
     records = next_records(reader)
     assert [len(records), reader.gap] == [3, None]
+
+
+def reader_up_to(end: str, server: KinesisServer, given: dict[str, str]) -> RangeReader:
+    """From the trim horizon to a record, which it reads."""
+    options = Options.parse(given)
+    shard = server.shards("events")[0]["ShardId"]
+    return RangeReader(KinesisClient(options), ShardRange(shard, TRIM_HORIZON, after(end)), options)
+
+
+def test_a_planned_end_that_is_gone_is_told_where_later_records_are_there(
+    server: KinesisServer, query: MakeQuery
+) -> None:
+    end, later = put(server, "a", "b"), put(server, "c")
+    reader = reader_up_to(end, server, query().options)
+    server.trim("events", reader.range.shard_id, before_sequence_number=later)
+    with pytest.raises(DataLossError, match=f"the record {end}, where reading was to end, is gone; .* left is {later}"):
+        reader.next_page(lambda size: True)
+
+
+def test_one_or_two_empty_answers_at_the_tip_do_not_prove_that_a_planned_end_is_gone(
+    server: KinesisServer, query: MakeQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = reader_up_to(put(server, "a", "b"), server, query().options)
+    read_once = reader._cursor.read_once
+    early = [Page([], at_tip=True, at_end=False)] * 2
+    monkeypatch.setattr(reader._cursor, "read_once", lambda *given: early.pop() if early else read_once(*given))
+    assert [len(next_records(reader)), reader.finished, reader.gap] == [2, True, None]
 
 
 @pytest.mark.parametrize("trims", [True, False])

@@ -26,10 +26,16 @@ def numbers(records: list[Delivered] | None) -> list[int]:
     return sorted(int(record.data) for record in records or [] if record.lost is None)
 
 
-def test_a_query_goes_on_exactly_where_another_one_has_ended(server: KinesisServer, query: MakeQuery) -> None:
-    put(server, range(50))
+def drained(server: KinesisServer, query: MakeQuery, count: int, **placed: object) -> KinesisQuery:
+    """A query that has read the first so many records."""
+    put(server, range(count), **placed)
     first = query()
-    assert numbers(first.drain(50)) == list(range(50))
+    assert numbers(first.drain(count)) == list(range(count))
+    return first
+
+
+def test_a_query_goes_on_exactly_where_another_one_has_ended(server: KinesisServer, query: MakeQuery) -> None:
+    first = drained(server, query, 50)
     put(server, range(50, 80))
     following = query(startingPosition=first.log.ends[-1])
     assert numbers(following.drain(30)) == list(range(50, 80))
@@ -41,9 +47,7 @@ def test_a_query_goes_on_exactly_where_another_one_has_ended(server: KinesisServ
 def test_its_first_micro_batch_is_replayed_from_the_same_place_without_the_option(
     server: KinesisServer, query: MakeQuery
 ) -> None:
-    put(server, range(50), arrival=time.time() - 60)
-    first = query()
-    first.drain(50)
+    first = drained(server, query, 50, arrival=time.time() - 60)
     put(server, range(50, 80), arrival=time.time() - 30)
     following = query(startingPosition=first.log.ends[-1])
     delivered = following.batch(commit=False)
@@ -59,9 +63,7 @@ def test_its_first_micro_batch_is_replayed_from_the_same_place_without_the_optio
 def test_with_nothing_new_its_first_micro_batch_is_empty_and_says_where_it_stands(
     server: KinesisServer, query: MakeQuery
 ) -> None:
-    put(server, range(10))
-    first = query()
-    first.drain(10)
+    first = drained(server, query, 10)
     following = query(startingPosition=first.log.ends[-1])
     assert following.batch() == []
     assert following.offset.shards == first.offset.shards
@@ -71,9 +73,7 @@ def test_with_nothing_new_its_first_micro_batch_is_empty_and_says_where_it_stand
 
 
 def test_children_of_a_split_are_followed_from_a_given_offset(server: KinesisServer, query: MakeQuery) -> None:
-    put(server, range(20))
-    first = query()
-    first.drain(20)
+    first = drained(server, query, 20)
     put(server, range(20, 30))
     server.split("events", server.shards("events")[0]["ShardId"])
     put(server, range(30, 60))
@@ -83,9 +83,7 @@ def test_children_of_a_split_are_followed_from_a_given_offset(server: KinesisSer
 def test_what_is_gone_behind_a_given_offset_is_told_before_anything_is_read(
     server: KinesisServer, query: MakeQuery
 ) -> None:
-    put(server, range(20), arrival=time.time() - 2 * HOUR)
-    first = query()
-    first.drain(20)
+    first = drained(server, query, 20, arrival=time.time() - 2 * HOUR)
     put(server, range(20, 40))
     end = first.log.ends[-1]
     server.set_clock(25 * HOUR)
@@ -97,9 +95,7 @@ def test_what_is_gone_behind_a_given_offset_is_told_before_anything_is_read(
 def test_a_loss_between_planning_and_a_replay_of_the_first_micro_batch_is_told(
     server: KinesisServer, query: MakeQuery
 ) -> None:
-    put(server, range(20), arrival=time.time() - 2 * HOUR)
-    first = query()
-    first.drain(20)
+    first = drained(server, query, 20, arrival=time.time() - 2 * HOUR)
     put(server, range(20, 40), arrival=time.time() - 60)
     following = query(startingPosition=first.log.ends[-1])
     assert numbers(following.batch(commit=False)) == list(range(20, 40))
@@ -110,9 +106,7 @@ def test_a_loss_between_planning_and_a_replay_of_the_first_micro_batch_is_told(
 
 
 def test_a_stream_that_was_made_again_is_told(server: KinesisServer, query: MakeQuery) -> None:
-    put(server, range(20))
-    first = query()
-    first.drain(20)
+    first = drained(server, query, 20)
     server.delete_stream("events")
     server.create_stream("events", 2)
     with pytest.raises(DataLossError, match="deleted and made again"):
@@ -133,9 +127,7 @@ def test_an_offset_that_is_none_of_this_stream_is_refused(position: str, said: s
 
 
 def test_offsets_keep_what_a_first_start_needs_through_json(server: KinesisServer, query: MakeQuery) -> None:
-    put(server, range(5))
-    first = query()
-    first.drain(5)
+    first = drained(server, query, 5)
     start = first.offset.as_start()
     assert type(start).from_json(json.loads(json.dumps(start.to_json()))) == start
     assert start.begun().shards == first.offset.shards

@@ -38,12 +38,13 @@ def test_an_on_demand_stream_has_four_shards_and_refuses_to_be_resharded_by_hand
 
 
 def test_a_stream_in_transition_says_so() -> None:
-    with KinesisServer(transition_seconds=0.15) as server:
+    with KinesisServer(transition_seconds=60) as server:
         client = client_of(server.endpoint_url)
         client.create_stream(StreamName="events", ShardCount=1)
         with refused("ResourceInUseException"):
             client.list_shards(StreamName="events")
-        client.get_waiter("stream_exists").wait(StreamName="events", WaiterConfig={"Delay": 1, "MaxAttempts": 5})
+        server.service.stream("events").become("CREATING", 0.15)
+        client.get_waiter("stream_exists").wait(StreamName="events", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
         client.split_shard(StreamName="events", ShardToSplit=FIRST, NewStartingHashKey="9")
         summary = client.describe_stream_summary(StreamName="events")["StreamDescriptionSummary"]
         assert summary["StreamStatus"] == "UPDATING"

@@ -181,11 +181,10 @@ class Throttling(BaseHTTPRequestHandler):
         self.refused.append(len(self.refused))
         status = 503 if len(self.refused) <= self.refuse else 200
         self.send_response(status)
-        self.send_header("smithy-protocol", "rpc-v2-cbor")
-        self.send_header("Content-Type", "application/cbor")
-        self.send_header("Content-Length", "1")
+        self.send_header("Content-Type", "application/x-amz-json-1.0")
+        self.send_header("Content-Length", "2")
         self.end_headers()
-        self.wfile.write(b"\xa0")  # an empty map
+        self.wfile.write(b"{}")
 
     def log_message(self, *_: object) -> None:
         pass

@@ -29,7 +29,7 @@ MOST_BATCHES = 3
 
 
 class SmallLake:
-    def __init__(self, spark: SparkSession, folder: Path) -> None:
+    def __init__(self, spark: SparkSession, folder: Path, *settings: str) -> None:
         self.spark = spark
         self.storage = Storage.of_session(spark)
         self.paths = {name: folder / name for name in ("quarantine", "events_duplicates", "events")}
@@ -43,6 +43,7 @@ class SmallLake:
                 f"checkpoint.path={folder / 'checkpoint'}",
                 "maintenance.target_file_size=1 MB",
                 "maintenance.most_small_files=3",
+                *settings,
             ],
         )
         for_new_tables(spark, self.maintenance)
@@ -107,5 +108,15 @@ def make_lake(spark: SparkSession, templates: list[Path], tmp_path: Path) -> Cal
     def make(batches: int) -> SmallLake:
         shutil.copytree(templates[batches], tmp_path, dirs_exist_ok=True)
         return SmallLake(spark, tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def lake_with(spark: SparkSession, tmp_path: Path) -> Callable[..., SmallLake]:
+    """An empty lake, with settings of its own."""
+
+    def make(*settings: str, folder: str = "lake") -> SmallLake:
+        return SmallLake(spark, tmp_path / folder, *settings)
 
     return make

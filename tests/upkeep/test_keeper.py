@@ -45,8 +45,9 @@ def test_many_small_files_are_put_together_after_some_micro_batches(make_lake: C
 
 
 def test_what_takes_longer_than_it_may_is_cancelled_and_changes_nothing(
-    make_lake: Callable[[int], Any], caplog: pytest.LogCaptureFixture
+    make_lake: Callable[[int], Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(keeper_module, "CANCEL_SECONDS", 0.005)  # no job of Spark's is so short as to slip through
     lake = make_lake(3)
     version = len(lake.commits())
     keeper = keeper_of(lake, timedelta(milliseconds=1))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import class_archive
 from event_lake.config import Lease
 from event_lake.errors import ConfigError, LeaseError
 from event_lake.lease import lease_of
@@ -57,7 +58,7 @@ def test_closed_days_are_left_with_one_file_a_partition_in_every_table(make_lake
 
 def test_while_another_driver_holds_the_lake_nothing_is_done(make_lake: Callable[[int], Any]) -> None:
     lake = make_lake(2)
-    config = dataclasses.replace(lake.config, lease=Lease(timedelta(seconds=1)))
+    config = dataclasses.replace(lake.config, lease=Lease(timedelta(seconds=2)))
     said: list[str] = []
     other = lease_of(lake.storage, config)
     assert other.acquire(lambda: False)
@@ -140,7 +141,7 @@ def test_the_command_ends_with_exit_code_2_where_it_cannot_maintain_what_it_is_g
     (tmp_path / "job.toml").touch()
     options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     command = [str(ROOT / "scripts" / "maintain-tables"), "--config", str(tmp_path / "job.toml"), *options]
-    environment = {**os.environ, "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+    environment = {**os.environ, "SPARK_SUBMIT_OPTS": class_archive.java_options()}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
     assert done.returncode == 2, done.stdout + done.stderr
     assert f"lake.path: there is no Delta table at {tmp_path / 'events'}" in done.stdout

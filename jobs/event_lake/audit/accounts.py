@@ -7,6 +7,7 @@ missing              in no table, or listed as a copy of an event that is not st
 extra                a row that no record of the stream stands behind, or one more than the record's one
 misplaced            a good event in quarantine, or a bad record that is not there
 altered              in the right table, once, but not as the stream has it
+deleted              in no table: its row was deleted on purpose, as the deletions table tells
 outside              a row at an edge of the range that belongs to its neighbour
 """
 
@@ -21,6 +22,7 @@ from event_lake.audit.stream import EDGE, Span, comparable
 from event_lake.audit.tables import PLACE, moment
 
 STORED, DUPLICATE, COUNTED, QUARANTINED, OUTSIDE = "stored", "duplicate", "counted", "quarantined", "outside"
+DELETED = "deleted"
 MISSING, EXTRA, MISPLACED, ALTERED = "missing", "extra", "misplaced", "altered"
 COPY = "copy"  # a good record that is not in the events table: what it is, its event says
 WRONG = (MISSING, EXTRA, MISPLACED, ALTERED)
@@ -60,19 +62,21 @@ def claims(events: DataFrame, duplicates: DataFrame, quarantine: DataFrame) -> D
     )
 
 
-def accounts(records: DataFrame, claimed: DataFrame, ranges: DataFrame, span: Span) -> DataFrame:
-    """The columns of both (stream.judged_records, `claims`), TABLES filled with 0, `is_altered` (the one row
-    says something else), and `became` (above, or COPY)."""
+def accounts(records: DataFrame, claimed: DataFrame, deleted: DataFrame, ranges: DataFrame, span: Span) -> DataFrame:
+    """The columns of `records` (stream.judged_records) and `claimed` (`claims`), TABLES filled with 0, `is_altered`
+    (the one row says something else), and `became` (above, or COPY). `deleted`: PLACE of rows that were."""
     joined = records.join(claimed, list(PLACE), "full_outer").withColumns(
         {
             **{name: F.coalesce(name, F.lit(0)) for name in TABLES},
             "arrived_at": F.coalesce("arrived_at", "row_arrived_at"),
         }
     )
-    ranged = joined.join(F.broadcast(ranges), "shard_id", "left")
+    gone = deleted.select(*PLACE, F.lit(True).alias("was_deleted")).distinct()
+    told = joined.join(gone, list(PLACE), "left")
+    ranged = told.join(F.broadcast(ranges), "shard_id", "left")
     is_said = F.coalesce(F.col("claimed") == _may_say(), F.lit(False))
     compared = ranged.withColumn("is_altered", (F.col("claimed") != _should_say()) & ~is_said)
-    return compared.withColumn("became", _became(span)).drop("low", "high", "row_arrived_at")
+    return compared.withColumn("became", _became(span)).drop("low", "high", "row_arrived_at", "was_deleted")
 
 
 def _should_say() -> Column:
@@ -92,6 +96,7 @@ def _became(span: Span) -> Column:
     in_events, in_duplicates, in_quarantine = (F.col(name) == 1 for name in TABLES)
     of_stream = (
         F.when(rows > 1, EXTRA)
+        .when((rows == 0) & F.col("was_deleted"), DELETED)
         .when((rows == 0) & good, COPY)
         .when(rows == 0, MISSING)
         .when((good == in_quarantine) & ~F.coalesce("may_be_good", F.lit(False)), MISPLACED)

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from event_lake.audit.accounts import ALTERED, COPY, COUNTED, DUPLICATE, MISSING
-from event_lake.audit.tables import PLACE
+from event_lake.audit.tables import PLACE, hash_of_uuid
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 MOST_COPIED = 5
@@ -27,18 +27,21 @@ def stored_events(events: DataFrame) -> DataFrame:
     )
 
 
-def judged_copies(accounts: DataFrame, stored: DataFrame, only_counted: bool) -> DataFrame:
+def judged_copies(accounts: DataFrame, stored: DataFrame, deleted: DataFrame, only_counted: bool) -> DataFrame:
     """The accounts of copies, settled: `became` and, where the event is stored, stored_arrived_at, is_identical,
-    gap_seconds and another_first (the duplicates table names another first copy). `only_counted`: the engine lists no
-    duplicates."""
-    copies = accounts.where(F.col("became") == COPY).join(stored, "event_uuid", "left")
+    gap_seconds and another_first (the duplicates table names another first copy). `deleted`: event_hash of events that
+    were stored and then deleted on purpose. `only_counted`: the engine lists no duplicates."""
+    gone = deleted.select("event_hash", F.lit(True).alias("_was_stored")).distinct()
+    hashed = accounts.where(F.col("became") == COPY).withColumn("event_hash", hash_of_uuid())
+    copies = hashed.join(stored, "event_uuid", "left").join(gone, "event_hash", "left")
     listed, is_stored = F.col("in_duplicates") == 1, F.col("copies").isNotNull()
+    was_stored = F.coalesce("_was_stored", F.lit(False))
     another = listed & ~F.col("first_arrived_at").eqNullSafe(F.col("stored_arrived_at"))
     identical = F.col("payload_hash") == F.col("stored_hash")
     # Of several stored copies, or of one that is not stored any more, the audit cannot tell what it was compared with.
     misjudged = listed & ~another & (F.col("copies") == 1) & ~F.col("same_payload").eqNullSafe(identical)
     became = (
-        F.when(~is_stored, MISSING)
+        F.when(~is_stored & ~was_stored, MISSING)
         .when((listed & F.col("is_altered")) | misjudged, ALTERED)
         .when(listed, DUPLICATE)
         .otherwise(COUNTED if only_counted else MISSING)
@@ -46,7 +49,7 @@ def judged_copies(accounts: DataFrame, stored: DataFrame, only_counted: bool) ->
     gap = (F.unix_micros("arrived_at") - F.unix_micros("stored_arrived_at")) / 1_000_000
     return copies.withColumns(
         {"became": became, "is_identical": identical, "another_first": another, "gap_seconds": gap}
-    )
+    ).drop("event_hash", "_was_stored")
 
 
 def stored_twice(records: DataFrame, events: DataFrame, stored: DataFrame) -> DataFrame:

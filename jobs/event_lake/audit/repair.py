@@ -50,9 +50,8 @@ class Repair:
 
     def run(self, copies: DataFrame, stored_twice: DataFrame, since: datetime, until: datetime) -> Repaired:
         """Of frames of `event_lake.audit.copies`, whose records arrived from `since` to `until`."""
-        unlisted = copies.where(
-            (F.col("in_duplicates") == 0) & F.col("copies").isNotNull() & F.col("became").isin(COUNTED, MISSING)
-        )
+        # Missing and its event stored: in no table.
+        unlisted = copies.where(F.col("copies").isNotNull() & F.col("became").isin(COUNTED, MISSING))
         with_payload = self._with_payload(stored_twice, since, until)
         rows = self._rows([unlisted.withColumn("payload", F.lit(None).cast("string")), with_payload])
         listed, removed = rows.count(), stored_twice.count()

@@ -14,13 +14,14 @@ from pyspark.sql import functions as F
 from event_lake.audit import accounts as books
 from event_lake.errors import AccountingError, DataLossError
 
-# What is counted, in the order in which it is told. Each record of the range is in one of the second to the fourth, or
+# What is counted, in the order in which it is told. Each record of the range is in one of the second to the fifth, or
 # is wrong.
 NUMBERS = (
     "received",  # records in the stream
     "stored",  # in the events table
     "duplicates",  # copies of stored events; listed, or found here where the engine only counts them
     "quarantined",
+    "deleted",  # records whose rows were deleted on purpose, by the deletions table
     "missing",  # records without their row
     "extra",  # rows without a record, and a record's second row
     "misplaced",  # records in the wrong table
@@ -64,7 +65,7 @@ class Report:
 
 
 def count(settled: DataFrame, judged_copies: DataFrame, stored_twice: DataFrame) -> dict[str, int]:
-    """The first nine of NUMBERS: of settled accounts, and of what `copies` makes of the others."""
+    """The first ten of NUMBERS: of settled accounts, and of what `copies` makes of the others."""
     rows = sum((F.col(name) for name in books.TABLES), F.lit(0))
     became, too_many = Counter[str](), Counter[str]()
     received = 0
@@ -83,6 +84,7 @@ def count(settled: DataFrame, judged_copies: DataFrame, stored_twice: DataFrame)
         "stored": became[books.STORED],
         "duplicates": became[books.DUPLICATE] + became[books.COUNTED],
         "quarantined": became[books.QUARANTINED],
+        "deleted": became[books.DELETED],
         "missing": became[books.MISSING],
         "extra": too_many[books.EXTRA],
         "misplaced": became[books.MISPLACED],

@@ -76,10 +76,10 @@ class Span:
         return {**kinesis_options(source, parallelism), "failOnDataLoss": "true", **bounds}
 
 
-def judged_records(spark: SparkSession, options: dict[str, str], most_unpacked: int) -> DataFrame:
+def judged_records(spark: SparkSession, options: dict[str, str], most_unpacked: int, by_hour: bool) -> DataFrame:
     """Every record of the range: PLACE, partition_key, arrived_at, event_uuid, event_name, is_good; and as hashes
     payload_hash, and what a row of each table would say of it: as_event, as_duplicate, as_quarantined (and as_unpacked,
-    the same of a good event that came compressed)."""
+    the same of a good event that came compressed). `by_hour`: the events table is partitioned by the hour, too."""
     spark.dataSource.register(kinesis_source.KinesisDataSource)
     raw = spark.read.format("kinesis-exact").options(**options).load()
     judged = raw.mapInArrow(partial(judge_batches, most_unpacked), JUDGED)
@@ -96,6 +96,7 @@ def judged_records(spark: SparkSession, options: dict[str, str], most_unpacked: 
         }
     )
     arrived_on = F.to_date("arrived_at")
+    hour = F.hour("created_datetime") if by_hour else F.lit(None)
     return good.select(
         *PLACE,
         "partition_key",
@@ -104,7 +105,7 @@ def judged_records(spark: SparkSession, options: dict[str, str], most_unpacked: 
         "event_name",
         "is_good",
         F.xxhash64(payload).alias("payload_hash"),
-        content_of_event(payload, F.to_date("created_datetime")).alias("as_event"),
+        content_of_event(payload, F.to_date("created_datetime"), hour).alias("as_event"),
         content_of_duplicate(arrived_on).alias("as_duplicate"),
         content_of_quarantine(F.col("data"), arrived_on).alias("as_quarantined"),
         content_of_quarantine(payload, arrived_on).alias("as_unpacked"),

@@ -18,11 +18,12 @@ from pyspark.sql.types import StructType
 
 from event_lake.config import Lake
 from event_lake.errors import ConfigError
-from event_lake.schema import DUPLICATES, EVENTS, GAPS, QUARANTINE
+from event_lake.schema import DELETIONS, DUPLICATES, EVENTS, GAPS, HOUR, QUARANTINE
 from event_lake.storage import Storage
 
 PLACE = ("shard_id", "sequence_number", "sub_sequence_number")
 EVENTS_TABLE, DUPLICATES_TABLE, QUARANTINE_TABLE, GAPS_TABLE = "events", "duplicates", "quarantine", "gaps"
+DELETIONS_TABLE = "deletions"
 EPOCH = datetime.fromtimestamp(0, UTC)
 COMMITS = 100  # of the newest are looked at first: to read a long history is slow
 
@@ -45,8 +46,10 @@ class LakeTables:
             DUPLICATES_TABLE: storage.qualified(lake.duplicates_path),
             QUARANTINE_TABLE: storage.qualified(lake.quarantine_path),
             GAPS_TABLE: storage.qualified(lake.gaps_path),
+            DELETIONS_TABLE: storage.qualified(lake.deletions_path),
         }
-        # Events first: the others are committed before them, so what these hold of its micro-batches is there.
+        # Events first: the others are committed before them, so what these hold of its micro-batches is there; and what
+        # is deleted from any has been written down before.
         self.versions = {name: self.newest_version(name) for name in self.paths}
 
     def reach(self) -> Reach:
@@ -63,14 +66,19 @@ class LakeTables:
         """Rows that arrived from `since` to `until`, both included: PLACE, arrived_at, event_uuid, content and payload
         as hashes."""
         rows = self._arrived(EVENTS_TABLE, EVENTS, since, until)
+        hour = F.col(HOUR) if HOUR in rows.columns else F.lit(None)
         # An event may be as old as it likes when it arrives, but at most a day younger.
         return rows.where(F.col("date") <= F.lit(until.date() + timedelta(days=1))).select(
             *PLACE,
             "arrived_at",
             "event_uuid",
             F.xxhash64("payload").alias("payload_hash"),
-            content_of_event(F.col("payload"), F.col("date")).alias("content"),
+            content_of_event(F.col("payload"), F.col("date"), hour).alias("content"),
         )
+
+    def is_by_hour(self) -> bool:
+        """Whether the events table is partitioned by the hour, too."""
+        return HOUR in self._rows(EVENTS_TABLE, EVENTS).columns
 
     def duplicates(self, since: datetime, until: datetime) -> DataFrame:
         """PLACE, arrived_at, content, first_arrived_at, same_payload."""
@@ -91,6 +99,12 @@ class LakeTables:
     def gaps(self) -> DataFrame:
         """Every recorded gap (schema.GAPS)."""
         return self._rows(GAPS_TABLE, GAPS)
+
+    def deleted(self, since: datetime, until: datetime) -> DataFrame:
+        """Of rows that were deleted on purpose, and had arrived from `since` to `until`: PLACE, event_hash, and
+        is_event (it was in the events table)."""
+        rows = self._of_days(DELETIONS_TABLE, DELETIONS, since, until)
+        return rows.select(*PLACE, "event_hash", (F.col("table_name") == EVENTS_TABLE).alias("is_event"))
 
     def names(self, table: str, since: datetime, until: datetime) -> DataFrame:
         """PLACE, event_uuid and event_name: to name a row that the stream does not have."""
@@ -155,12 +169,17 @@ def time_of(micros: int) -> datetime:
     return EPOCH + timedelta(microseconds=micros)
 
 
-def content_of_event(payload: Column, date: Column) -> Column:
-    """A hash of all that the events table says of a record, but for when it was stored. Spark's hash passes over nulls;
-    the one that may be there gets a value of its own."""
+def hash_of_uuid() -> Column:
+    """Of event_uuid, as the deletions table has it."""
+    return F.sha2(F.col("event_uuid").cast("binary"), 256)
+
+
+def content_of_event(payload: Column, date: Column, hour: Column) -> Column:
+    """A hash of all that the events table says of a record, but for when it was stored. Spark's hash passes over nulls,
+    as of the hour where the table has none; the subtype's gets a value of its own."""
     subtype = F.coalesce("event_subtype", F.lit("\0"))
     named = ("event_uuid", "event_name", "event_type", subtype, "created_at", "created_datetime", "arrived_at")
-    return F.xxhash64(*named, date, payload)
+    return F.xxhash64(*named, date, hour.cast("int"), payload)
 
 
 def content_of_duplicate(date: Column) -> Column:

@@ -69,14 +69,15 @@ class IndexEngine:
         needed = self._read(before).segments if before >= 0 or self._checkpoint.recovered() else ()
         self._sweep(planned.batch_id, {segment.name for segment in needed})
 
-    def seed(self, stored: DataFrame, mark: BatchMark) -> None:
-        """Makes the index of a new checkpoint from stored events (columns: those of the events table); `mark` is that
-        of the last micro-batch among them, behind which the checkpoint begins."""
+    def seed(self, stored: DataFrame, deleted: DataFrame, mark: BatchMark) -> None:
+        """Makes the index of a new checkpoint from stored events (columns: those of the events table), and what was
+        deleted from among them (schema.DELETIONS); `mark` is that of the last micro-batch among them, behind which the
+        checkpoint begins."""
         self._folder.check()
         watermark = micros_of(mark.complete_through) if mark.complete_through else 0
         recogniser = self._recogniser("seed", (), watermark=0, now=datetime.now(UTC))  # remembered by their arrival
         recogniser = replace(recogniser, block=max(recogniser.block, self._keep // MOST_BLOCKS))
-        segments = seeded(stored, recogniser, watermark - self._keep - recogniser.block if watermark else 0)
+        segments = seeded(stored, deleted, recogniser, watermark - self._keep - recogniser.block if watermark else 0)
         manifest = Manifest(SEEDED, "", mark.offset_hash, watermark, segments)
         self._storage.write_whole(f"{self._path}/{SEEDED}.json", manifest.to_json())
 

@@ -12,23 +12,24 @@ from pyspark.sql.types import LongType, StructField, StructType
 from event_lake.deduplicate.judged import recognised
 from event_lake.deduplicate.recognise import KEY, PLACE, Recogniser, read_report
 from event_lake.deduplicate.segment import Segment
-from event_lake.key import signed_halves
+from event_lake.key import halves_of
 
 MOST_AT_ONCE = 4_000_000  # keys; a task holds its part of them in memory, at 32 bytes each, and sorts it
 
 
-def seeded(stored: DataFrame, recogniser: Recogniser, oldest: int) -> tuple[Segment, ...]:
-    """Segments with the keys of all events of the table that arrived at `oldest` (Unix microseconds) or later.
+def seeded(stored: DataFrame, deleted: DataFrame, recogniser: Recogniser, oldest: int) -> tuple[Segment, ...]:
+    """Segments with the keys of all events of the table that arrived at `oldest` (Unix microseconds) or later, and of
+    those that were deleted from it (schema.DELETIONS): a copy must not bring them back.
 
     A key is remembered by its event's arrival. An event that was read long after its arrival was remembered by when it
     was read, where the stream's arrival times are out of order; copies within the window are found either way.
     """
-    recent = stored.where(F.col("arrived_at") >= _time(oldest)).select(
-        F.lit(None).cast("string").alias("problem"),
-        "event_uuid",
-        "arrived_at",
-        F.col("payload").cast("binary").alias("data"),
-        *PLACE,
+    nothing, event_hash = F.lit(None).cast("string"), F.sha2(F.col("event_uuid").cast("binary"), 256)
+    kept = stored.select(event_hash.alias("event_hash"), "arrived_at", "payload", *PLACE)
+    gone = deleted.select("event_hash", "arrived_at", nothing.alias("payload"), *PLACE)
+    every = kept.union(gone.where(F.col("event_hash").isNotNull())).where(F.col("arrived_at") >= _time(oldest))
+    recent = every.select(
+        nothing.alias("problem"), "event_hash", "arrived_at", F.col("payload").cast("binary").alias("data"), *PLACE
     )
     arrived = F.unix_micros("arrived_at")
     count, first, last = recent.agg(F.count(F.lit(1)), F.min(arrived), F.max(arrived)).collect()[0]
@@ -50,7 +51,7 @@ def _keyed(rows: DataFrame) -> DataFrame:
 
 def _with_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        halves = signed_halves(batch.column("event_uuid").to_pylist())
+        halves = halves_of([bytes.fromhex(digest) for digest in batch.column("event_hash").to_pylist()])
         columns = [*batch.columns, *(pa.array(half, pa.int64()) for half in halves)]
         yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *KEY])
 

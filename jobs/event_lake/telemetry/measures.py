@@ -54,6 +54,7 @@ MEASURES = (
     Measure("replayed", BooleanType(), "yes or no"),
     *_counts("records", "received", "stored", "duplicates", "quarantined", "late_dropped"),
     *_counts("gaps", "gaps"),
+    *_counts("records", "contract_broken"),
     Measure("duplicate_rate", DoubleType(), "share"),
     Measure("quarantined_by_problem", COUNTED, "records", adds_up=True),
     Measure("stored_by_type", COUNTED, "records"),

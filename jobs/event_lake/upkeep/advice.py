@@ -3,31 +3,54 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from event_lake.schema import EVENTS_PARTITIONS, HOUR
 from event_lake.upkeep.partitions import DAY, Partition
 
 HUGE_FILES = 64  # a day of so many full files is more than one query should have to open for an hour of it
+SMALL_FILES = 16  # a day of fewer is worth no level for the hour: between the two either will do
 TINY_PART = 100  # a day under this part of one full file is tiny
 MANY_TINY = 0.5  # of all partitions
+HOW = "set lake.partition_by = {!r}, and run maintain_tables.py --repartition once (it writes the table anew)"
 
 
 def advice(found: Sequence[Partition], target: int) -> list[str]:
     """Lines for people; none where the partitioning fits. Judged by closed days only: an open one is not full yet."""
     closed = [part for part in found if part.closed]
-    return [*_huge(closed, target), *_tiny(closed, target)]
+    days = _days(closed)
+    levels = {column for part in closed for column, _ in part.values}
+    if HOUR in levels:
+        return [*_too_fine(days, target), *_tiny(closed, target)]
+    return [*_huge(days, target, has_hour=levels.issuperset(EVENTS_PARTITIONS)), *_tiny(closed, target)]
 
 
-def _huge(closed: Sequence[Partition], target: int) -> list[str]:
-    days: dict[str, list[int]] = defaultdict(list)
+def _days(closed: Sequence[Partition]) -> dict[str, int]:
+    """The mean bytes of a day, by what the partitions hold apart from the time."""
+    sizes: dict[str, dict[str | None, int]] = defaultdict(lambda: defaultdict(int))
     for part in closed:
-        days[_kind(part)].append(part.data_bytes)
+        sizes[_kind(part)][part.value(DAY)] += part.data_bytes
+    return {kind: sum(days.values()) // len(days) for kind, days in sorted(sizes.items())}
+
+
+def _huge(days: Mapping[str, int], target: int, has_hour: bool) -> list[str]:
+    way = f"; where that is not enough, {HOW.format(HOUR)}" if has_hour else ""
     return [
         f"{kind or 'the table'} has {_size(mean)} a day, {mean // target} files of {_size(target)}: a day is too "
         "coarse for it. A condition on created_datetime or arrived_at beside the date lets file statistics leave files "
-        "out; where that is not enough, it wants a level for the hour"
-        for kind, sizes in sorted(days.items())
-        if (mean := sum(sizes) // len(sizes)) >= HUGE_FILES * target
+        f"out{way}"
+        for kind, mean in days.items()
+        if mean >= HUGE_FILES * target
+    ]
+
+
+def _too_fine(days: Mapping[str, int], target: int) -> list[str]:
+    most = max(days, key=lambda kind: days[kind], default=None)
+    if most is None or days[most] >= SMALL_FILES * target:
+        return []
+    return [
+        f"of all types {most} has most a day, {_size(days[most])}, under {SMALL_FILES} files of {_size(target)}: a "
+        f"level for the hour only makes 24 times as many partitions; {HOW.format(DAY)}"
     ]
 
 
@@ -45,8 +68,8 @@ def _tiny(closed: Sequence[Partition], target: int) -> list[str]:
 
 
 def _kind(part: Partition) -> str:
-    """What a partition holds apart from the day: the event type, or the problem."""
-    return "/".join(f"{column}={value}" for column, value in part.values if column != DAY)
+    """What a partition holds apart from the time: the event type, or the problem."""
+    return "/".join(f"{column}={value}" for column, value in part.values if column not in (DAY, HOUR))
 
 
 def _size(count: int) -> str:

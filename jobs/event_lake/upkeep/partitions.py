@@ -10,7 +10,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from event_lake.delta_log import newest_snapshot
+from event_lake.schema import HOUR
 
+# The levels of an hour are numbers, DAY's are dates, all others texts.
 DAY = "date"  # the partition column that every table has, and that says when a partition will get no more files
 
 # Small, in a partition of a day that is over, is a file under half of the target. In one of a day that is not, a file
@@ -51,8 +53,14 @@ class Partition:
 def _literal(column: str, value: str | None) -> str:
     if value is None:
         return "NULL"
-    quoted = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return f"DATE {quoted}" if column == DAY else quoted
+    if column == HOUR:
+        return str(int(value))
+    return f"DATE {quoted(value)}" if column == DAY else quoted(value)
+
+
+def quoted(text: str) -> str:
+    """A text as Spark SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def partitions(spark: SparkSession, path: str, target: int, today: date) -> list[Partition]:

@@ -11,10 +11,12 @@ from pyspark.sql import SparkSession
 from event_lake.config import Config
 from event_lake.errors import ConfigError
 from event_lake.lease import stopped_lake
+from event_lake.schema import EVENTS_LAYOUTS
 from event_lake.storage import Storage
 from event_lake.upkeep.advice import advice
 from event_lake.upkeep.compaction import compact, compaction_session, due
 from event_lake.upkeep.partitions import Partition, partitions
+from event_lake.upkeep.repartition import repartition
 from event_lake.upkeep.settings import set_up, table_paths
 from event_lake.upkeep.vacuum import deletable, vacuum
 
@@ -23,14 +25,17 @@ COMMIT_TARGETS = 16
 COMMIT_PARTITIONS = 100
 
 
-def maintain(spark: SparkSession, config: Config, dry_run: bool, say: Callable[[str], None]) -> None:
-    """Maintains the lake, with its lease unless it is a dry run. Raises ConfigError where it has no Delta tables,
+def maintain(
+    spark: SparkSession, config: Config, dry_run: bool, say: Callable[[str], None], *, anew: bool = False
+) -> None:
+    """Maintains the lake, with its lease unless it is a dry run; `anew`: first gives the events table the partition
+    columns that are configured, if it has others. Raises ConfigError where it has no Delta tables,
     LeaseError while a job has the lease."""
     if dry_run:
-        StoppedLake(spark, config, say, lambda: None).maintain(dry_run)
+        StoppedLake(spark, config, say, lambda: None).maintain(dry_run, anew)
         return
     with stopped_lake(Storage.of_session(spark), config) as lease:
-        StoppedLake(spark, config, say, lease.check).maintain(dry_run)
+        StoppedLake(spark, config, say, lease.check).maintain(dry_run, anew)
 
 
 class StoppedLake:
@@ -58,7 +63,7 @@ class StoppedLake:
         self._may_write = may_write
         self._clock = clock
 
-    def maintain(self, dry_run: bool) -> None:
+    def maintain(self, dry_run: bool, anew: bool = False) -> None:
         """Compacts and vacuums each table, and says what it did or would do. Raises ConfigError where there is none."""
         if self._lake.format != "delta":
             raise ConfigError(
@@ -68,11 +73,24 @@ class StoppedLake:
         paths = table_paths(self._storage, self._lake)
         if self._storage.qualified(self._lake.path) not in paths:
             raise ConfigError(f"lake.path: there is no Delta table at {self._lake.path}; the job makes it at its start")
+        if anew:
+            self._repartition(paths[0], dry_run)
         for path in paths:
             if not dry_run:
                 self._may_write()
                 set_up(self._spark, path, self._maintenance)
             self._maintain(path, dry_run)
+
+    def _repartition(self, path: str, dry_run: bool) -> None:
+        level = self._lake.partition_by
+        if dry_run:
+            self._say(
+                f"table={path} would_write_anew partition_by={','.join(EVENTS_LAYOUTS[level][1])}, if it has others"
+            )
+            return
+        session = compaction_session(self._spark)
+        done = repartition(session, path, level, self._target, self._may_write)
+        self._say(f"table={path} {f'written_anew {done}' if done else 'has its partition columns already'}")
 
     def _maintain(self, path: str, dry_run: bool) -> None:
         now = self._clock()
