@@ -78,6 +78,8 @@ class EmbeddedAws:
     def client(self, service: Literal["kinesis"]) -> KinesisClient: ...
     @overload
     def client(self, service: Literal["s3"]) -> S3Client: ...
+    @overload
+    def client(self, service: Literal["cloudwatch"]) -> Any: ...
     def client(self, service: Any) -> Any:
         return boto3.Session().client(
             service,
@@ -141,7 +143,7 @@ def _server_environment(port: int, folder: Path) -> dict[str, str]:
     return inherited | {
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
-        "SERVICES": "kinesis,s3,sts",
+        "SERVICES": "kinesis,s3,sts,monitoring",
         "IOT_MTLS_ENABLED": "0",  # else it listens on 0.0.0.0:8883 too
         "SFTP_ENABLED": "0",
         "USE_SSL": "0",

@@ -161,6 +161,9 @@ def test_text_that_is_not_toml_is_refused_with_its_place() -> None:
         ("maintenance.keep_deleted_files", '"59 minutes"'),
         ("maintenance.keep_log", '"23 hours"'),  # keep_deleted_files is 24
         ("trigger.interval", "60"),
+        ("metrics.cloudwatch", '"both"'),
+        ("metrics.prometheus_port", "65536"),
+        ("metrics.top_types", "-1"),
     ],
 )
 def test_a_wrong_value_is_refused_by_key(key: str, value: str) -> None:

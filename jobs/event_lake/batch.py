@@ -18,6 +18,9 @@ from event_lake.event_types import EventTypes
 from event_lake.mark import BatchMark, source_offset
 from event_lake.metrics import Counts, PlanMetrics, check_accounting
 from event_lake.sink import EventSink, Volume, volumes
+from event_lake.telemetry.arrivals import Arrivals
+from event_lake.telemetry.measured import Measured
+from event_lake.telemetry.reporter import Reporter
 from event_lake.upkeep.keeper import Keeper
 
 log = logging.getLogger(__name__)
@@ -30,7 +33,8 @@ class Stopped(Exception):
 class BatchWriter:
     """The function that Spark calls with every micro-batch; keeps the run's totals.
 
-    `may_write` is called before every commit, and raises where another driver has taken the lake over.
+    `may_write` is called before every commit, and raises where another driver has taken the lake over. Without
+    a `reporter` nothing is measured that costs anything.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class BatchWriter:
         *,
         may_write: Callable[[], None] = lambda: None,
         keeper: Keeper | None = None,
+        reporter: Reporter | None = None,
     ) -> None:
         self._spark = spark
         self._checkpoint = checkpoint
@@ -51,6 +56,7 @@ class BatchWriter:
         self._sink = sink
         self._may_write = may_write
         self._keeper = keeper
+        self._reporter = reporter
         self.totals = Counts()
         self.busy = False
         self.finished: int | None = None  # the last micro-batch that is in the tables
@@ -63,55 +69,72 @@ class BatchWriter:
         try:
             if self.stopping or (self.last is not None and batch_id > self.last):
                 raise Stopped(f"asked to stop; micro-batch {batch_id} waits for the next start")
-            self._process(batch, batch_id)
+            measured = self._process(batch, batch_id)
             self.finished = batch_id
             if self._keeper and not self.stopping:
-                self._keeper.after_batch(batch_id)
+                with measured.phase("maintenance"):
+                    self._keeper.after_batch(batch_id)
+            if self._reporter:
+                self._reporter.report(measured)
         except (EventLakeError, Stopped) as error:
             self.failure = error
+            if self._reporter and not isinstance(error, Stopped):
+                self._reporter.failed(error)
             raise
         finally:
             self.busy = False
 
-    def _process(self, batch: DataFrame, batch_id: int) -> None:
+    def _process(self, batch: DataFrame, batch_id: int) -> Measured:
         began = time.monotonic()
         self._may_write()
         mark, clock = self._planned(batch_id)
-        judged = self._engine.judge(batch, mark, clock)
+        measured = Measured(mark, clock, Arrivals() if self._reporter else None, began=began)
+        judged = self._judged(batch, measured)
         try:
             # Running the batch comes first, on every path: after a writer that runs nothing, Spark logs the
             # batch as done although no state was written for it.
-            parts = volumes(judged.rows)
+            parts = self._volumes(judged, measured)
             admitted = self._types.admitted(mark, clock, stored_types(parts), lambda: self._is_begun(mark))
             if admitted is None:
-                counts = self._write(judged, parts, mark)
+                self._write(judged, parts, measured)
             else:
                 judged.withdraw()
-                counts = self._write_again(self._types.limited(batch, admitted), mark, clock)
+                self._write_again(self._types.limited(batch, admitted), measured)
         finally:
             judged.release()
-        self.totals += counts
+        self.totals += measured.counts
         seconds = time.monotonic() - began
-        log.info("%s batch=%d seconds=%.1f lag_seconds=%.1f", counts, batch_id, seconds, mark.lag_seconds)
+        log.info("%s batch=%d seconds=%.1f lag_seconds=%.1f", measured.counts, batch_id, seconds, mark.lag_seconds)
+        return measured
 
-    def _write_again(self, batch: DataFrame, mark: BatchMark, clock: datetime) -> Counts:
+    def _judged(self, batch: DataFrame, measured: Measured) -> Judged:
+        with measured.phase("judging"):
+            return self._engine.judge(batch, measured.mark, measured.clock)
+
+    def _volumes(self, judged: Judged, measured: Measured) -> list[Volume]:
+        with measured.phase("judging"):
+            return volumes(judged.rows, measured.arrivals)
+
+    def _write_again(self, batch: DataFrame, measured: Measured) -> None:
         """With verdicts anew, since some records have a problem now: what they were copies of, or hid, may differ."""
-        judged = self._engine.judge(batch, mark, clock)
+        judged = self._judged(batch, measured)
         try:
-            return self._write(judged, volumes(judged.rows), mark)
+            self._write(judged, self._volumes(judged, measured), measured)
         finally:
             judged.release()
 
-    def _write(self, judged: Judged, parts: Sequence[Volume], mark: BatchMark) -> Counts:
+    def _write(self, judged: Judged, parts: Sequence[Volume], measured: Measured) -> None:
         counts = count(judged.counted(), parts)
-        check_accounting(mark.batch_id, counts)
+        check_accounting(measured.mark.batch_id, counts)
         judged.check(counts.stored)
-        self._sink.write(judged.rows, parts, mark, datetime.now(UTC), self._may_write)
+        measured.counts, measured.parts = counts, parts
+        measured.tables = self._sink.write(judged.rows, parts, measured.mark, datetime.now(UTC), self._may_write)
         self._may_write()
-        judged.remember()
+        with measured.phase("index"):
+            judged.remember()
+        measured.index = self._engine.size()
         if counts.contract_broken:
-            tell_broken(judged.rows, mark.batch_id)
-        return counts
+            tell_broken(judged.rows, measured.mark.batch_id)
 
     def _is_begun(self, mark: BatchMark) -> bool:
         self._may_write()  # what is decided from the answer is written down

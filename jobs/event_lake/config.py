@@ -26,6 +26,7 @@ ENGINES = ("index", "spark")
 LEVELS = ("date", "hour")
 MOST_BUCKETS = 4096
 CONTRACT_MODES = ("quarantine", "count", "off")
+CLOUDWATCH = ("", "log", "api")
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,25 @@ DEFAULT_MAINTENANCE = Maintenance()
 
 
 @dataclass(frozen=True)
+class Metrics:
+    table_path: str = ""
+    table_every: timedelta = timedelta(seconds=60)
+    json_lines: str = ""
+    cloudwatch: str = ""
+    cloudwatch_namespace: str = "event-lake"
+    cloudwatch_region: str = ""
+    cloudwatch_endpoint_url: str = ""
+    prometheus_port: int = 0
+    prometheus_address: str = "127.0.0.1"
+    top_types: int = 20
+    health_intervals: int = 10
+    health_lag: timedelta = timedelta(hours=1)
+
+
+NO_METRICS = Metrics()
+
+
+@dataclass(frozen=True)
 class Lease:
     time: timedelta = timedelta(seconds=60)
 
@@ -133,6 +153,7 @@ class Config:
     maintenance: Maintenance = DEFAULT_MAINTENANCE
     contracts: Contracts = Contracts()
     lease: Lease = Lease()
+    metrics: Metrics = NO_METRICS
     spark: Mapping[str, str] = field(default_factory=dict)  # Spark settings, keys without the leading "spark."
 
 
@@ -268,6 +289,7 @@ def _check(config: Config) -> None:
     if not 1 <= config.dedup.buckets <= MOST_BUCKETS:
         raise ConfigError(f"dedup.buckets is {config.dedup.buckets}; expected 1 to {MOST_BUCKETS}")
     _check_paths(config)
+    _check_metrics(config.metrics)
     least = {
         "source.slice": (config.source.slice, timedelta(seconds=1)),
         "dedup.window": (config.dedup.window, timedelta(seconds=1)),
@@ -291,6 +313,17 @@ def _check(config: Config) -> None:
         raise ConfigError(f"maintenance.most_small_files is {config.maintenance.most_small_files}; expected at least 2")
     if config.lake.new_types_per_day < 0:
         raise ConfigError(f"lake.new_types_per_day is {config.lake.new_types_per_day}; expected 0 (no bound) or more")
+
+
+def _check_metrics(metrics: Metrics) -> None:
+    _one_of("metrics.cloudwatch", metrics.cloudwatch, CLOUDWATCH)
+    for key, value, most in (
+        ("prometheus_port", metrics.prometheus_port, 65535),
+        ("top_types", metrics.top_types, 1000),
+        ("health_intervals", metrics.health_intervals, 1_000_000),
+    ):
+        if not 0 <= value <= most:
+            raise ConfigError(f"metrics.{key} is {value}; expected 0 to {most}")
 
 
 def _check_source(source: Source) -> None:
@@ -341,6 +374,8 @@ def _check_paths(config: Config) -> None:
     }
     for key, path in paths.items():
         _given(key, path)
+    if config.metrics.table_path:
+        paths["metrics.table_path"] = config.metrics.table_path
     for key, path in paths.items():
         for other, outer in paths.items():
             if key != other and f"{path.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/"):

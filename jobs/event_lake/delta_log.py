@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,16 @@ from pyspark.sql import functions as F
 
 from event_lake.mark import BatchMark
 from event_lake.storage import Storage
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A micro-batch's commit, as Delta tells of it."""
+
+    version: int
+    files: int
+    bytes: int  # as stored
+    mark: BatchMark
 
 
 class DeltaLog:
@@ -57,13 +68,25 @@ class DeltaLog:
 
     def marks(self) -> Iterator[BatchMark]:
         """The marks in the commits, the newest first. Commits of others, such as OPTIMIZE's, have none."""
+        for commit in self._commits():
+            yield commit.mark
+
+    def commit(self, mark: BatchMark) -> Commit | None:
+        """The commit of a micro-batch, if it is among those of its query that are still kept."""
+        of_query = (commit for commit in self._commits() if commit.mark.query_id == mark.query_id)
+        found = next((commit for commit in of_query if commit.mark.batch_id <= mark.batch_id), None)
+        return found if found and found.mark.batch_id == mark.batch_id else None
+
+    def _commits(self) -> Iterator[Commit]:
         for version in range(self._snapshot().version(), -1, -1):
-            commit = f"{self.path}/_delta_log/{version:020d}.json"
-            if not self._storage.exists(commit):
+            path = f"{self.path}/_delta_log/{version:020d}.json"
+            if not self._storage.exists(path):
                 return
-            mark = _mark_in(self._storage.read_text(commit))
+            info = _commit_info(self._storage.read_text(path))
+            mark = BatchMark.from_json(info.get("userMetadata") or "")
             if mark is not None:
-                yield mark
+                done = info.get("operationMetrics", {})
+                yield Commit(version, int(done.get("numFiles", 0)), int(done.get("numOutputBytes", 0)), mark)
 
     def _snapshot(self) -> Any:
         return newest_snapshot(self._spark, self.path)
@@ -91,9 +114,9 @@ def _java(jvm: Any) -> tuple[Any, Any]:
     return jvm.org.apache.spark.sql.delta.DeltaLog, jvm.scala.Option.empty()
 
 
-def _mark_in(commit: str) -> BatchMark | None:
+def _commit_info(commit: str) -> dict[str, Any]:
     for line in commit.splitlines():
         if line.startswith('{"commitInfo"'):
-            text = json.loads(line)["commitInfo"].get("userMetadata")
-            return BatchMark.from_json(text) if text else None
-    return None
+            info: dict[str, Any] = json.loads(line)["commitInfo"]
+            return info
+    return {}

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, StructType
+from pyspark.sql.types import BooleanType, MapType, StructType
 
-from event_lake.delta_log import DeltaLog
+from event_lake.delta_log import Commit, DeltaLog
 from event_lake.mark import BatchMark, LastBatch, older_than_table
 
 # Whole records, and what producers choose: as file statistics their prefixes would stand in the table's log. And what
@@ -18,6 +18,8 @@ WITHOUT_STATISTICS = (
     *("payload", "data", "detail", "event_uuid", "event_subtype", "partition_key"),
     *("shard_id", "sequence_number", "sub_sequence_number"),
 )
+# Delta keeps no least and greatest of these, and refuses to be asked for them.
+UNORDERED = (BooleanType, MapType)
 # Of a bad record the name may be anything that was sent.
 UNCHECKED = {"quarantine": ("event_name",), "replayed": ("event_name",)}
 
@@ -44,7 +46,7 @@ class DeltaTableWriter:
 
     def create(self) -> None:
         left_out = (*WITHOUT_STATISTICS, *UNCHECKED.get(self._role, ()), *self._partitions)
-        measured = [f.name for f in self._schema if f.name not in left_out and f.dataType != BooleanType()]
+        measured = [f.name for f in self._schema if f.name not in left_out and not isinstance(f.dataType, UNORDERED)]
         (
             DeltaTable.createIfNotExists(self._spark)
             .location(self._path)
@@ -86,6 +88,9 @@ class DeltaTableWriter:
 
     def values(self, column: str) -> set[str]:
         return self._log.partition_values(column)
+
+    def commit(self, mark: BatchMark) -> Commit | None:
+        return self._log.commit(mark)
 
     def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
         may_write()

@@ -82,6 +82,9 @@ class FileTableWriter:
         names = (entry.name.partition("=") for entry in self._storage.entries(self._path) if entry.is_folder)
         return {value for name, _, value in names if name == column}
 
+    def commit(self, mark: BatchMark) -> None:
+        return None  # a manifest does not say what was written where
+
     def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
         batches, number = self._batches(mark.query_id), mark.batch_id
         may_write()

@@ -48,8 +48,18 @@ class BatchMark:
     def lag_seconds(self) -> float:
         """How long the next record of the slowest shard had been waiting when this was planned; 0 at the tip, and where
         the source does not tell."""
-        lag = source_offset(self.end_offset).get("lag")
-        return max(lag.values()) if lag else 0.0
+        return max(self.lag.values(), default=0.0)
+
+    @property
+    def lag(self) -> dict[str, float]:
+        """The same of each shard that the source tells of."""
+        return source_offset(self.end_offset).get("lag") or {}
+
+    @property
+    def shards(self) -> int | None:
+        """How many shards the source has in its end offset; None of a source without shards."""
+        shards = source_offset(self.end_offset).get("shards")
+        return None if shards is None else len(shards)
 
     def to_json(self) -> str:
         return json.dumps({**asdict(self), "offset_hash": self.offset_hash}, sort_keys=True)

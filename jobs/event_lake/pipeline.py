@@ -26,6 +26,7 @@ from event_lake.source import kinesis_options, named_failure, parsed_records
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
 from event_lake.supervise import supervise
+from event_lake.telemetry.outlets import reporter_of
 from event_lake.upkeep.keeper import keeper_of
 from event_lake.upkeep.settings import for_new_tables
 
@@ -93,19 +94,25 @@ def _run(
     types = EventTypes(storage, checkpoint, config.lake.new_types_per_day)
     types.open(sink.event_types, others_wrote=unknown is not None)
     keeper = keeper_of(spark, storage, config, lease.check)
-    writer = BatchWriter(spark, checkpoint, engine, types, sink, may_write=lease.check, keeper=keeper)
+    reporter = reporter_of(spark, storage, config, sink)
+    writer = BatchWriter(
+        spark, checkpoint, engine, types, sink, may_write=lease.check, keeper=keeper, reporter=reporter
+    )
     writer.last = to_finish
 
     recovered = checkpoint.recovered()
     begin = recovered.end_offset if recovered else None
-    parsed = parsed_records(spark, config, goal, begin, contracts)
-    query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
-
     try:
+        parsed = parsed_records(spark, config, goal, begin, contracts)
+        query = _start(engine.on_stream(parsed), writer, config, until_caught_up)
+        if reporter:
+            reporter.watch(query)
         supervise(query, writer, stop, lease, lambda: _is_done(checkpoint, goal, to_finish))
     finally:
         if keeper:
             keeper.stop()
+        if reporter:
+            reporter.stop()
     if to_finish is None or stop.made():
         return writer.totals
     return writer.totals + _run(  # by the newest contracts

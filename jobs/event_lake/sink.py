@@ -7,6 +7,7 @@ wholly stored, and carries the micro-batch's end offset, so that a table can be 
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,7 +20,7 @@ from pyspark.sql.types import StructType
 
 from event_lake.config import Lake
 from event_lake.deduplicate.verdicts import DUPLICATE, GAP, QUARANTINED, STORED
-from event_lake.delta_log import DeltaLog
+from event_lake.delta_log import Commit, DeltaLog
 from event_lake.delta_table import DeltaTableWriter
 from event_lake.file_table import FileTableWriter
 from event_lake.hash_join import left_join_by_hash
@@ -35,6 +36,7 @@ from event_lake.schema import (
     QUARANTINE_PARTITIONS,
 )
 from event_lake.storage import Storage
+from event_lake.telemetry.arrivals import Arrivals
 
 
 class TableWriter(Protocol):
@@ -70,6 +72,9 @@ class TableWriter(Protocol):
     def values(self, column: str) -> set[str]:
         """The values of a partition column, without reading rows."""
 
+    def commit(self, mark: BatchMark) -> Commit | None:
+        """How a micro-batch came into the table; None where it did not, or where the format keeps no log."""
+
     def append(self, rows: DataFrame, mark: BatchMark, may_write: Callable[[], None]) -> None:
         """Adds the rows of a micro-batch that is not written yet, all or none, and its mark with them.
 
@@ -89,21 +94,36 @@ class Volume:
     broken: int = 0  # of the stored: rows that break a contract which is only counted
 
 
-def volumes(judged: DataFrame) -> list[Volume]:
-    """How much of a micro-batch (schema.JUDGED_RECORD) goes where. Its first action runs it: it should be persisted."""
+@dataclass(frozen=True, slots=True)
+class TableWrite:
+    """What was done to one table for a micro-batch."""
+
+    seconds: float
+    was_there: bool  # an earlier run of the micro-batch had written it
+    stored_at: datetime  # of rows that are new
+
+
+def volumes(judged: DataFrame, arrivals: Arrivals | None = None) -> list[Volume]:
+    """How much of a micro-batch (schema.JUDGED_RECORD) goes where. Its first action runs it: it should be persisted.
+
+    `arrivals` are found by the same job.
+    """
     is_stored = F.col("verdict") == STORED
     kind = F.when(is_stored, F.col("event_type")).otherwise(F.col("problem"))
     day = F.when(is_stored, _date("created_datetime")).otherwise(_date("arrived_at"))
-    found: Sequence[Row] = (
-        judged.groupBy("verdict", kind.alias("kind"), day.alias("day"))
+    grouped = (
+        (arrivals.on(judged) if arrivals else judged)
+        .groupBy("verdict", kind.alias("kind"), day.alias("day"))
         .agg(
             F.count(F.lit(1)).alias("rows"),
             F.sum(F.length("data")).alias("data_bytes"),
             F.count(F.when(is_stored, F.col("detail"))).alias("broken"),
         )
         .withColumn("day", F.col("day").cast("string"))
-        .collect()
     )
+    found: Sequence[Row] = grouped.collect()
+    if arrivals:
+        arrivals.read(grouped)
     return [
         Volume(row["verdict"], row["kind"], row["day"], row["rows"], row["data_bytes"] or 0, row["broken"])
         for row in found
@@ -158,9 +178,9 @@ class EventSink:
         mark: BatchMark,
         now: datetime,
         may_write: Callable[[], None] = lambda: None,
-    ) -> None:
+    ) -> dict[str, TableWrite]:
         """Stores a persisted micro-batch (schema.JUDGED_RECORD); `now` becomes its stored_at. `may_write`: see
-        TableWriter.append."""
+        TableWriter.append. Returns, by verdict, what was done to the tables that have a part in it."""
         own = {verdict: [part for part in parts if part.verdict == verdict] for verdict in self._tables}
         tables = {verdict: table for verdict, table in self._tables.items() if own[verdict] or verdict != GAP}
         if own[GAP]:
@@ -168,10 +188,16 @@ class EventSink:
             tables[GAP].create()
         # All are asked before any is written: a refusal must leave nothing behind. Events first, it leaves none out.
         written = {verdict: table.is_written(mark) for verdict, table in reversed(tables.items())}
+        done: dict[str, TableWrite] = {}
         for verdict, table in tables.items():
-            if not written[verdict] and (own[verdict] or verdict == STORED):
+            if not own[verdict] and verdict != STORED:
+                continue
+            began = time.monotonic()
+            if not written[verdict]:
                 rows = self._gathered(self._rows(judged, verdict), own[verdict], now)
                 table.append(rows, replace(mark, stored_at=now.isoformat()), may_write)
+            done[verdict] = TableWrite(time.monotonic() - began, written[verdict], now)
+        return done
 
     def _rows(self, judged: DataFrame, verdict: str) -> DataFrame:
         """The rows of one table, but for `stored_at`, and with `_kind`."""

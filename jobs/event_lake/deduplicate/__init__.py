@@ -21,6 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 from event_lake.checkpoint import CheckpointLog
 from event_lake.config import Config
 from event_lake.deduplicate.index import IndexEngine
+from event_lake.deduplicate.manifest import IndexSize
 from event_lake.deduplicate.operator import OperatorEngine
 from event_lake.mark import BatchMark
 from event_lake.metrics import PlanMetrics
@@ -63,6 +64,9 @@ class Engine(Protocol):
 
     def judge(self, batch: DataFrame, mark: BatchMark, clock: datetime) -> Judged:
         """Verdicts for one micro-batch; the same ones again when Spark replays it."""
+
+    def size(self) -> IndexSize | None:
+        """How much is remembered after the last micro-batch, where the engine itself can tell."""
 
 
 def engine_for(

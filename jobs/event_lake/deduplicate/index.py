@@ -29,7 +29,7 @@ from event_lake.checkpoint import CheckpointLog
 from event_lake.config import Dedup
 from event_lake.deduplicate.folder import Folder
 from event_lake.deduplicate.judged import IndexJudged, micros, micros_of
-from event_lake.deduplicate.manifest import SEEDED, Manifest, mergeable, numbered
+from event_lake.deduplicate.manifest import SEEDED, IndexSize, Manifest, mergeable, numbered
 from event_lake.deduplicate.merge import Merger, merge
 from event_lake.deduplicate.recognise import Recogniser
 from event_lake.deduplicate.seed import seeded
@@ -116,6 +116,9 @@ class IndexEngine:
         live = tuple(s for s in before.segments if s.until + self._keep > before.watermark)
         recogniser = self._recogniser(str(mark.batch_id), live, before.watermark, clock)
         return IndexJudged(self._spark, batch, mark, recogniser, partial(self._remember, mark, recogniser))
+
+    def size(self) -> IndexSize | None:
+        return self._last.size() if self._last else None
 
     def _recogniser(self, name: str, live: tuple[Segment, ...], watermark: int, now: datetime) -> Recogniser:
         return Recogniser(

@@ -13,6 +13,7 @@ from event_lake.deduplicate.segment import Segment
 from event_lake.errors import DataLossError
 
 SEEDED = -1  # the number of the manifest before the first micro-batch, where the index was made from a table
+KEY_BYTES = 32  # see segment
 MERGED_AT_ONCE = 8
 MOST_MERGED_ROWS = 4_000_000  # 128 MB; what is larger is left as it is
 
@@ -27,6 +28,15 @@ def numbered(name: str) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True)
+class IndexSize:
+    """How much is remembered."""
+
+    keys: int
+    bytes: int  # on disk
+    segments: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What is remembered after a micro-batch."""
 
@@ -35,6 +45,10 @@ class Manifest:
     offset_hash: str
     watermark: int  # Unix microseconds; 0 before there is one
     segments: tuple[Segment, ...]
+
+    def size(self) -> IndexSize:
+        keys = sum(segment.rows for segment in self.segments)
+        return IndexSize(keys, keys * KEY_BYTES, len(self.segments))
 
     def to_json(self) -> str:
         return json.dumps({"version": 1, **asdict(self)}, indent=0)

@@ -56,6 +56,9 @@ class OperatorEngine:
     def judge(self, batch: DataFrame, mark: BatchMark, clock: datetime) -> OperatorJudged:
         return OperatorJudged(self._spark, batch, mark)
 
+    def size(self) -> None:
+        """Spark's progress says it, after the micro-batch."""
+
 
 class OperatorJudged:
     """A micro-batch whose duplicates are gone already; Spark has counted them."""
