@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +68,7 @@ def _around(share: float, count: int) -> tuple[float, float]:
 def test_metrics_are_the_sums_and_percentiles_of_the_tables_own_rows(spark: SparkSession, house: LakeHouse) -> None:
     now = time.time()
     for number, put in enumerate(traffic.generate(1500, duplicates=0.1, broken=0.1, seed=5, now=now)):
-        house.server.put("events", put.data, partition_key=put.partition_key, arrival=now - 3000 + 2 * number)
+        house.server.put("events", put.data, partition_key=put.partition_key, arrival=now - 1900 + 1.2 * number)
     counts = reported(house, spark, metrics_top_types="2", source_slice="25 minutes")
     found = rows(house.folder / "metrics")
     assert len(found) > 1  # micro-batches
@@ -132,6 +137,35 @@ def test_a_replay_says_so_has_the_same_numbers_and_is_in_the_table_once(spark: S
     assert [row["batch_id"] for row in rows(house.folder / "metrics")] == [0]
 
 
+@contextmanager
+def scraped() -> Iterator[tuple[str, list[tuple[int, str]]]]:
+    """A free port, and what /metrics and /healthz there answer while the block runs: status and text."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    answers: list[tuple[int, str]] = []
+    ended = threading.Event()
+
+    def scrape() -> None:
+        while not ended.wait(0.1):
+            for path in ("metrics", "healthz"):
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+                        answers.append((answer.status, answer.read().decode()))
+                except urllib.error.HTTPError as error:
+                    answers.append((error.code, error.read().decode()))
+                except OSError:
+                    continue  # not listening yet, or no more
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield str(port), answers
+    finally:
+        ended.set()
+        thread.join()
+
+
 def test_an_outlet_that_fails_is_told_of_once_and_stops_nothing(
     spark: SparkSession, house: LakeHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -139,11 +173,15 @@ def test_an_outlet_that_fails_is_told_of_once_and_stops_nothing(
     arrived = time.time() - 120
     for number in range(4):
         house.server.put("events", event(number), partition_key="k", arrival=arrived + 20 * number)
-    with caplog.at_level(logging.WARNING, logger="event_lake.telemetry"):
+    with caplog.at_level(logging.WARNING, logger="event_lake.telemetry"), scraped() as (port, answers):
         table = (house.folder / "in-the-way" / "metrics").as_uri()
-        counts = reported(house, spark, metrics_table_path=table, source_slice="45 seconds")
+        counts = reported(
+            house, spark, metrics_table_path=table, metrics_prometheus_port=port, source_slice="45 seconds"
+        )
     assert counts.stored == 4
     assert len(lines(house)) > 1
     told = [record.getMessage() for record in caplog.records if "outlet=" in record.getMessage()]
     assert len(told) == 1
     assert told[0].startswith("metrics outlet=table fails, the job goes on without: ")
+    assert any('event_lake_outlet_failures_total{outlet="table"} 1.0' in text for _, text in answers)
+    assert {status for status, _ in answers} == {200}
