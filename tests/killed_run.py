@@ -1,6 +1,6 @@
 """The job in a process of its own, killed with kill -9 at one moment, however busy the machine is.
 
-    killed_run.py MODULE:CLASS.METHOD NTH KEY=VALUE...     (the keys are those of the configuration)
+    killed_run.py RUN MODULE:CLASS.METHOD NTH KEY=VALUE...     (RUN: job or backfill; keys are those of the configuration)
 
 When the method is about to be called for the n-th time, this process and all that belong to it are killed.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import small_session
+from event_lake.beside import backfill
 from event_lake.config import read_config
 from event_lake.pipeline import run
 from event_lake.stop import StopRequest
@@ -41,12 +42,16 @@ def kill_at(moment: str, nth: int) -> None:
     setattr(kind, method, watched)
 
 
-def main(moment: str, nth: str, *settings: str) -> None:
+def main(kind: str, moment: str, nth: str, *settings: str) -> None:
     config = read_config("", list(settings))
     with tempfile.TemporaryDirectory() as home:
         spark = small_session(Path(home))
         kill_at(moment, int(nth))
-        run(spark, config, StopRequest(Storage.of_session(spark), config.checkpoint.path), until_caught_up=True)
+        stop = StopRequest(Storage.of_session(spark), config.checkpoint.path)
+        if kind == "backfill":
+            backfill(spark, config, stop)
+        else:
+            run(spark, config, stop, until_caught_up=True)
         spark.stop()
 
 

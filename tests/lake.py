@@ -78,9 +78,11 @@ class LakeHouse:
         options = [word for text in self._overrides(overrides) for word in ("--set", text)]
         return Job([str(ROOT / "scripts" / script), "--config", str(config), *options, *arguments], self.folder)
 
-    def run_killed(self, moment: str, nth: int = 1, **overrides: str) -> None:
-        """The job in a process of its own, until kill -9 hits it as it is about to call a method for the n-th time."""
-        command = [sys.executable, str(ROOT / "tests" / "killed_run.py"), moment, str(nth), *self._overrides(overrides)]
+    def run_killed(self, moment: str, nth: int = 1, kind: str = "job", **overrides: str) -> None:
+        """A job or "backfill" in a process of its own, until kill -9 hits it as it is about to call a method for the
+        n-th time."""
+        program = str(ROOT / "tests" / "killed_run.py")
+        command = [sys.executable, program, kind, moment, str(nth), *self._overrides(overrides)]
         own = {"PYTHONPATH": f"{ROOT / 'jobs'}:{ROOT / 'tests'}", "TMPDIR": str(self.folder)}
         with Job(command, self.folder, os.environ | own) as job:
             assert job.wait() == -signal.SIGKILL, job.output()

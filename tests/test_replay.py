@@ -87,7 +87,7 @@ def test_what_was_fixed_is_stored_once_what_was_not_stays_open_and_a_second_repl
 
     # The trail has the bytes of what was replayed, too.
     found = delete(spark, house.config(), [Condition.parse("$.event_uuid=u-4", "test")], suspected=False, dry_run=False)
-    assert {table.name: table.removed for table in found.tables} == {
+    assert {table.table: table.removed for table in found.tables} == {
         "duplicates": 1,
         "quarantine": 0,
         "replayed": 2,
