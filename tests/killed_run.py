@@ -1,6 +1,6 @@
 """The job in a process of its own, killed with kill -9 at one moment, however busy the machine is.
 
-    killed_run.py RUN MODULE:CLASS.METHOD NTH KEY=VALUE...     (RUN: job or backfill; keys are those of the configuration)
+    killed_run.py RUN MODULE:CLASS.METHOD NTH KEY=VALUE...     (RUN: job or backfill; keys: of the config)
 
 When the method is about to be called for the n-th time, this process and all that belong to it are killed.
 """
