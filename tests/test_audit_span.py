@@ -66,5 +66,5 @@ def test_the_audit_shares_only_the_schema_and_the_plumbing_with_the_pipeline() -
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("event_lake")
     }
-    plumbing = {f"event_lake.{name}" for name in ("schema", "config", "errors", "storage", "source")}
+    plumbing = {f"event_lake.{name}" for name in ("schema", "config", "errors", "storage", "source", "mark")}
     assert {module for module in imported if not module.startswith("event_lake.audit")} == plumbing

@@ -86,6 +86,8 @@ def test_after_kill_9_in_a_backfill_it_goes_on_and_everything_is_there_once(
     house.run(spark)
     archive(house, "1.gz", range(5, 50), also=b"{broken")
     archive(house, "2.gz", range(40, 80))
+    first = house.folder / "archive" / "1.gz"
+    os.utime(first, (first.stat().st_mtime - 60,) * 2)  # the older file comes first
     small = {**source_of(house), "source_max_bytes": "1 B"}  # a file is a micro-batch
     # Quarantine and duplicates have their parts, events has not.
     house.run_killed("event_lake.delta_table:DeltaTableWriter.append", nth=3, kind="backfill", **small)

@@ -25,9 +25,9 @@ def check_belonging(checkpoint: CheckpointLog, sink: EventSink, source: Source, 
 
     `beside`: the query fills in what others have left out, so that tables which hold something are what it expects.
     """
-    check_layout(sink)
     planned, query_id = checkpoint.last_planned(), checkpoint.query_id()
     if planned is None:
+        check_layout(sink)
         _check_new(checkpoint, sink, beside)
         return
     if query_id is None:
@@ -44,6 +44,7 @@ def check_belonging(checkpoint: CheckpointLog, sink: EventSink, source: Source, 
     # What has been committed is in the events table; and before a micro-batch is planned the one before it is.
     least = max(-1 if committed is None else committed, planned.batch_id - 1)
     _check_events(checkpoint, sink.tables[STORED], last[STORED], least, beside)
+    check_layout(sink)  # of the table that it is, not of one that was put in its place
 
 
 def check_layout(sink: EventSink) -> None:

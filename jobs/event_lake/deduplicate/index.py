@@ -54,7 +54,7 @@ class IndexEngine:
         self._storage = storage
         self._checkpoint = checkpoint
         self._dedup = replace(dedup, window=FOR_EVER) if beside else dedup
-        self._is_seeded = beside or checkpoint.recovered() is not None
+        self._is_seeded = beside
         self._path = f"{storage.qualified(checkpoint.path)}/seen"
         self._folder = Folder(f"{self._path}/segments", **storage.s3_settings())
         self._keep = micros(self._dedup.window + dedup.margin)
@@ -63,6 +63,7 @@ class IndexEngine:
 
     def open(self) -> None:
         self._folder.check()
+        self._is_seeded = self._is_seeded or self._checkpoint.recovered() is not None
         planned = self._checkpoint.last_planned()
         if planned is None:
             return
