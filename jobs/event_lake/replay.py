@@ -26,14 +26,13 @@ from event_lake.delta_log import DeltaLog
 from event_lake.delta_table import DeltaTableWriter
 from event_lake.metrics import Counts
 from event_lake.pipeline import run_beside
-from event_lake.schema import QUARANTINE_PARTITIONS, REPLAYED
+from event_lake.schema import PLACE, QUARANTINE_PARTITIONS, REPLAYED
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
 from event_lake.upkeep.compaction import USER_METADATA, last_mark
 
 log = logging.getLogger(__name__)
 
-PLACE = ("shard_id", "sequence_number", "sub_sequence_number")
 ROW = (*PLACE, "stored_at", "date", "problem")  # what tells a row of quarantine from every other
 
 

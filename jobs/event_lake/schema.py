@@ -20,6 +20,9 @@ def _columns(*columns: tuple[str, type]) -> StructType:
     return StructType([StructField(name, kind()) for name, kind in columns])
 
 
+# What names a record: where it came from.
+PLACE = ("shard_id", "sequence_number", "sub_sequence_number")
+
 # What every source yields. `data` is what the stream holds, byte for byte.
 RAW_RECORD = _columns(
     ("data", BinaryType),

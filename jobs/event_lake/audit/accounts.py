@@ -19,7 +19,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from event_lake.audit.stream import EDGE, Span, comparable
-from event_lake.audit.tables import PLACE, moment
+from event_lake.audit.tables import moment
+from event_lake.schema import PLACE
 
 STORED, DUPLICATE, COUNTED, QUARANTINED, OUTSIDE = "stored", "duplicate", "counted", "quarantined", "outside"
 DELETED = "deleted"

@@ -22,7 +22,6 @@ from event_lake.audit.stream import Span, judged_records, kept_since, shard_rang
 from event_lake.audit.tables import (
     DUPLICATES_TABLE,
     EVENTS_TABLE,
-    PLACE,
     QUARANTINE_TABLE,
     LakeTables,
     moment,
@@ -30,6 +29,7 @@ from event_lake.audit.tables import (
 )
 from event_lake.config import Config
 from event_lake.errors import ConfigError
+from event_lake.schema import PLACE
 from event_lake.source import named_failure
 from event_lake.storage import Storage
 

@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from event_lake.audit.accounts import ALTERED, COPY, COUNTED, DUPLICATE, MISSING
-from event_lake.audit.tables import PLACE, hash_of_uuid
+from event_lake.audit.tables import hash_of_uuid
+from event_lake.schema import PLACE
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 MOST_COPIED = 5

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from event_lake.audit.accounts import EXTRA, MISPLACED, MISSING, TABLES, WRONG
 from event_lake.audit.stream import comparable
-from event_lake.audit.tables import PLACE
+from event_lake.schema import PLACE
 
 STORED_TWICE = "stored_twice"
 NOWHERE = "nowhere"

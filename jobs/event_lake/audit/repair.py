@@ -19,9 +19,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from event_lake.audit.accounts import COUNTED, MISSING
-from event_lake.audit.tables import DUPLICATES_TABLE, EVENTS_TABLE, PLACE, LakeTables, moment
+from event_lake.audit.tables import DUPLICATES_TABLE, EVENTS_TABLE, LakeTables, moment
 from event_lake.errors import ConfigError, EventLakeError
-from event_lake.schema import DUPLICATES
+from event_lake.schema import DUPLICATES, PLACE
 
 log = logging.getLogger(__name__)
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"

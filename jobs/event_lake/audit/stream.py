@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 
 import kinesis_source
 from event_lake.audit.judgement import JUDGED, judge_batches
-from event_lake.audit.tables import PLACE, Reach, content_of_duplicate, content_of_event, content_of_quarantine
+from event_lake.audit.tables import Reach, content_of_duplicate, content_of_event, content_of_quarantine
 from event_lake.config import Source
 from event_lake.errors import ConfigError
+from event_lake.schema import PLACE
 from event_lake.source import kinesis_options, named_failure
 from kinesis_source.batch import plan
 from kinesis_source.bounds import Bounds

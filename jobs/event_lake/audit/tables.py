@@ -19,10 +19,9 @@ from pyspark.sql.types import StructType
 from event_lake.config import Lake
 from event_lake.errors import ConfigError
 from event_lake.mark import source_offset
-from event_lake.schema import DELETIONS, DUPLICATES, EVENTS, GAPS, HOUR, QUARANTINE
+from event_lake.schema import DELETIONS, DUPLICATES, EVENTS, GAPS, HOUR, PLACE, QUARANTINE
 from event_lake.storage import Storage
 
-PLACE = ("shard_id", "sequence_number", "sub_sequence_number")
 EVENTS_TABLE, DUPLICATES_TABLE, QUARANTINE_TABLE, GAPS_TABLE = "events", "duplicates", "quarantine", "gaps"
 DELETIONS_TABLE = "deletions"
 EPOCH = datetime.fromtimestamp(0, UTC)

@@ -12,6 +12,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 from event_lake.deduplicate.judged import recognised
 from event_lake.deduplicate.recognise import KEY, PLACE, Recogniser, read_report
 from event_lake.deduplicate.segment import Segment
+from event_lake.deletion.lake import hash_of
 from event_lake.key import halves_of
 
 MOST_AT_ONCE = 4_000_000  # keys; a task holds its part of them in memory, at 32 bytes each, and sorts it
@@ -26,7 +27,7 @@ def seeded(stored: DataFrame, deleted: DataFrame, recogniser: Recogniser, oldest
     A key is remembered by its event's arrival. An event that was read long after its arrival was remembered by when it
     was read, where the stream's arrival times are out of order; copies within the window are found either way.
     """
-    nothing, event_hash = F.lit(None).cast("string"), F.sha2(F.col("event_uuid").cast("binary"), 256)
+    nothing, event_hash = F.lit(None).cast("string"), hash_of("event_uuid")
     kept = stored.select(event_hash.alias("event_hash"), "arrived_at", "payload", *PLACE)
     gone = deleted.select("event_hash", "arrived_at", nothing.alias("payload"), *PLACE)
     every = kept.union(gone.where(F.col("event_hash").isNotNull())).where(F.col("arrived_at") >= _time(oldest))

@@ -22,6 +22,7 @@ from event_lake.schema import (
     DUPLICATES,
     DUPLICATES_PARTITIONS,
     EVENTS_LAYOUTS,
+    PLACE,
     QUARANTINE,
     QUARANTINE_PARTITIONS,
     REPLAYED,
@@ -29,7 +30,6 @@ from event_lake.schema import (
 from event_lake.storage import Storage
 from kinesis_source.worker import forget_zip_finders
 
-PLACE = ("shard_id", "sequence_number", "sub_sequence_number")
 FILE = "_file"  # of plain formats: where the row is, as Spark writes a path
 # What is known of a row that a condition means, or may mean.
 FOUND = StructType(

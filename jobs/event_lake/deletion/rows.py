@@ -11,10 +11,11 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 
-from event_lake.deletion.lake import FILE, PLACE, Table, same_place
+from event_lake.deletion.lake import FILE, Table, same_place
 from event_lake.delta_log import newest_snapshot
 from event_lake.errors import EventLakeError
 from event_lake.file_table import OPTIONS
+from event_lake.schema import PLACE
 from event_lake.storage import Storage
 from event_lake.swap import Swap
 from event_lake.upkeep.compaction import USER_METADATA, last_mark
