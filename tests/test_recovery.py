@@ -171,6 +171,7 @@ def test_an_index_that_was_made_from_another_state_of_the_table_is_not_looked_in
     manifest = Manifest(SEEDED, "", replace(mark, end_offset="[2]").offset_hash, 0, ())
     (tmp_path / "seen" / "-1.json").write_text(manifest.to_json())
     engine = IndexEngine(spark, storage, CheckpointLog(storage, tmp_path.as_uri()), Dedup())
+    engine.open()
     with pytest.raises(DataLossError, match="made from another state of the events table"):
         engine._before(BatchMark("new", 0, "[4]", None))
 
