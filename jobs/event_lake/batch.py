@@ -113,7 +113,7 @@ class BatchWriter:
 
     def _volumes(self, judged: Judged, measured: Measured) -> list[Volume]:
         with measured.phase("judging"):
-            return volumes(judged.rows, measured.arrivals)
+            return volumes(judged.rows)
 
     def _write_again(self, batch: DataFrame, measured: Measured) -> None:
         """With verdicts anew, since some records have a problem now: what they were copies of, or hid, may differ."""
@@ -133,6 +133,9 @@ class BatchWriter:
         with measured.phase("index"):
             judged.remember()
         measured.index = self._engine.size()
+        if measured.arrivals:
+            with measured.phase("measuring"):
+                measured.arrivals.look(judged.rows, parts)
         if counts.contract_broken:
             tell_broken(judged.rows, measured.mark.batch_id)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,12 +17,13 @@ from event_lake.storage import Storage
 
 @dataclass(frozen=True)
 class Commit:
-    """A micro-batch's commit, as Delta tells of it."""
+    """A commit that carries a mark, as Delta tells of it."""
 
     version: int
     files: int
     bytes: int  # as stored
     mark: BatchMark
+    transaction: int | None  # its number; what changes no rows, or other ones, carries the last mark without one
 
 
 class DeltaLog:
@@ -67,14 +68,15 @@ class DeltaLog:
         return None if snapshot.version() < 0 else tuple(snapshot.metadata().partitionSchema().fieldNames())
 
     def marks(self) -> Iterator[BatchMark]:
-        """The marks in the commits, the newest first. Commits of others, such as OPTIMIZE's, have none."""
+        """The marks in the commits, the newest first. Commits of others than event-lake have none."""
         for commit in self._commits():
             yield commit.mark
 
     def commit(self, mark: BatchMark) -> Commit | None:
         """The commit of a micro-batch, if it is among those of its query that are still kept."""
         of_query = (commit for commit in self._commits() if commit.mark.query_id == mark.query_id)
-        found = next((commit for commit in of_query if commit.mark.batch_id <= mark.batch_id), None)
+        own = (commit for commit in of_query if commit.transaction == commit.mark.batch_id)
+        found = next((commit for commit in own if commit.mark.batch_id <= mark.batch_id), None)
         return found if found and found.mark.batch_id == mark.batch_id else None
 
     def _commits(self) -> Iterator[Commit]:
@@ -82,11 +84,13 @@ class DeltaLog:
             path = f"{self.path}/_delta_log/{version:020d}.json"
             if not self._storage.exists(path):
                 return
-            info = _commit_info(self._storage.read_text(path))
+            actions = self._storage.read_text(path).splitlines()
+            info = _action(actions, "commitInfo")
             mark = BatchMark.from_json(info.get("userMetadata") or "")
             if mark is not None:
                 done = info.get("operationMetrics", {})
-                yield Commit(version, int(done.get("numFiles", 0)), int(done.get("numOutputBytes", 0)), mark)
+                files, size = int(done.get("numFiles", 0)), int(done.get("numOutputBytes", 0))
+                yield Commit(version, files, size, mark, _action(actions, "txn").get("version"))
 
     def _snapshot(self) -> Any:
         return newest_snapshot(self._spark, self.path)
@@ -114,9 +118,10 @@ def _java(jvm: Any) -> tuple[Any, Any]:
     return jvm.org.apache.spark.sql.delta.DeltaLog, jvm.scala.Option.empty()
 
 
-def _commit_info(commit: str) -> dict[str, Any]:
-    for line in commit.splitlines():
-        if line.startswith('{"commitInfo"'):
-            info: dict[str, Any] = json.loads(line)["commitInfo"]
-            return info
+def _action(actions: Sequence[str], kind: str) -> dict[str, Any]:
+    """The first of a kind in a commit, empty where there is none."""
+    for line in actions:
+        if line.startswith(f'{{"{kind}":'):
+            action: dict[str, Any] = json.loads(line)[kind]
+            return action
     return {}

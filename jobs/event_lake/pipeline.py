@@ -94,7 +94,7 @@ def _run(
     types = EventTypes(storage, checkpoint, config.lake.new_types_per_day)
     types.open(sink.event_types, others_wrote=unknown is not None)
     keeper = keeper_of(spark, storage, config, lease.check)
-    reporter = reporter_of(spark, storage, config, sink)
+    reporter = reporter_of(spark, storage, config, sink, lease.check)
     writer = BatchWriter(
         spark, checkpoint, engine, types, sink, may_write=lease.check, keeper=keeper, reporter=reporter
     )

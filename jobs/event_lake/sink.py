@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Protocol
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
@@ -36,7 +36,6 @@ from event_lake.schema import (
     QUARANTINE_PARTITIONS,
 )
 from event_lake.storage import Storage
-from event_lake.telemetry.arrivals import Arrivals
 
 
 class TableWriter(Protocol):
@@ -92,6 +91,8 @@ class Volume:
     rows: int
     data_bytes: int
     broken: int = 0  # of the stored: rows that break a contract which is only counted
+    first_arrival: int | None = None  # Unix microseconds
+    greatest_age: int | None = None  # of the stored: microseconds from created_at to arrival
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,31 +104,24 @@ class TableWrite:
     stored_at: datetime  # of rows that are new
 
 
-def volumes(judged: DataFrame, arrivals: Arrivals | None = None) -> list[Volume]:
-    """How much of a micro-batch (schema.JUDGED_RECORD) goes where. Its first action runs it: it should be persisted.
-
-    `arrivals` are found by the same job.
-    """
+def volumes(judged: DataFrame) -> list[Volume]:
+    """How much of a micro-batch (schema.JUDGED_RECORD) goes where. Its first action runs it: it should be persisted."""
     is_stored = F.col("verdict") == STORED
     kind = F.when(is_stored, F.col("event_type")).otherwise(F.col("problem"))
     day = F.when(is_stored, _date("created_datetime")).otherwise(_date("arrived_at"))
+    arrived = F.unix_micros("arrived_at")
     grouped = (
-        (arrivals.on(judged) if arrivals else judged)
-        .groupBy("verdict", kind.alias("kind"), day.alias("day"))
+        judged.groupBy("verdict", kind.alias("kind"), day.alias("day"))
         .agg(
             F.count(F.lit(1)).alias("rows"),
             F.sum(F.length("data")).alias("data_bytes"),
             F.count(F.when(is_stored, F.col("detail"))).alias("broken"),
+            F.min(arrived).alias("first_arrival"),
+            F.max(F.when(is_stored, arrived - F.unix_micros("created_datetime"))).alias("greatest_age"),
         )
         .withColumn("day", F.col("day").cast("string"))
     )
-    found: Sequence[Row] = grouped.collect()
-    if arrivals:
-        arrivals.read(grouped)
-    return [
-        Volume(row["verdict"], row["kind"], row["day"], row["rows"], row["data_bytes"] or 0, row["broken"])
-        for row in found
-    ]
+    return [Volume(**(row.asDict() | {"data_bytes": row["data_bytes"] or 0})) for row in grouped.collect()]
 
 
 class EventSink:

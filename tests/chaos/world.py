@@ -19,9 +19,10 @@ from .disk import SmallDisk
 from .moments import BUCKET, TABLES
 from .producers import STREAM, Book, Producers
 from .proxy import S3Proxy
+from .told import told_wrongly
 from .truth import LakeTables, differences
 
-PATHS = {table: f"s3a://{BUCKET}/lake/{table}" for table in TABLES}
+PATHS = {table: f"s3a://{BUCKET}/lake/{table}" for table in (*TABLES, "metrics")}
 READS = ("GetRecords", "GetShardIterator", "ListShards")
 SPARK = {
     "master": "local[2,4]",  # a task is tried four times, as on a cluster
@@ -39,6 +40,7 @@ class World:
         self.folder, self.engine = folder, engine
         self.usual_seconds = 20.0  # from a start to its first micro-batch, as the last one took
         self.book = Book()
+        self.told = 0  # micro-batches that the metrics tell of
         self._seed, self._rate, self._clustered = seed, rate, clustered
 
     def __enter__(self) -> World:
@@ -105,10 +107,12 @@ class World:
             if not left.name.startswith("event-lake-seen"):
                 shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
-    def differences(self) -> list[str]:
-        """In what the tables are not what was put; to be asked when all of it has been processed."""
+    def differences(self, last: int | None) -> list[str]:
+        """In what the tables are not what was put, and the metrics not what the tables are; to be asked when all of it
+        has been processed. `last`: the last micro-batch's number, if there was one since the last look."""
         tables = LakeTables(PATHS, self.aws.endpoint_url, self.aws.environment())
-        return list(differences(tables, self.book, self.engine))
+        self.told = tables.one("SELECT count(*) FROM metrics")
+        return [*differences(tables, self.book, self.engine), *told_wrongly(tables, self.engine, last)]
 
     def _cluster(self, held: ExitStack) -> SmallCluster | None:
         return held.enter_context(SmallCluster(self.folder, self.environment())) if self._clustered else None
@@ -122,6 +126,8 @@ class World:
             "lake.path": PATHS["events"],
             "lake.quarantine_path": PATHS["quarantine"],
             "lake.duplicates_path": PATHS["duplicates"],
+            "metrics.table_path": PATHS["metrics"],
+            "metrics.table_every": "1 second",
             "checkpoint.path": f"s3a://{BUCKET}/checkpoint",
             "dedup.engine": self.engine,
             "dedup.buckets": "2",

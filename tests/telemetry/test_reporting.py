@@ -116,7 +116,7 @@ def test_metrics_are_the_sums_and_percentiles_of_the_tables_own_rows(spark: Spar
 
 PHASES = (
     *("judging_seconds", "write_events_seconds", "write_duplicates_seconds", "write_quarantine_seconds"),
-    *("index_seconds", "maintenance_seconds"),
+    *("index_seconds", "measuring_seconds", "maintenance_seconds"),
 )
 # What a replay may tell otherwise.
 OWN_OF_A_RUN = {"seconds", *PHASES, "replayed", "index_segments"}

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from event_lake.deduplicate.verdicts import STORED
 from event_lake.errors import LeaseError
 from event_lake.storage import Storage
 from event_lake.upkeep import keeper as keeper_module
@@ -24,8 +25,10 @@ from lake import LakeHouse, event
 
 
 def keeper_of(lake: Any, pause: timedelta = timedelta(seconds=60), **arguments: Any) -> Keeper:
-    maintenance = dataclasses.replace(lake.maintenance, longest_pause=pause, vacuum_every=timedelta(0))
-    return Keeper(lake.spark, lake.storage, [str(path) for path in lake.paths.values()], maintenance, **arguments)
+    maintenance = dataclasses.replace(lake.maintenance, longest_pause=pause)
+    paths = [str(path) for path in lake.paths.values()]
+    never = BackgroundVacuum(lake.spark, lake.storage, paths, timedelta(0))
+    return Keeper(lake.spark, paths, maintenance, never, **arguments)
 
 
 def test_many_small_files_are_put_together_after_some_micro_batches(make_lake: Callable[[int], Any]) -> None:
@@ -42,6 +45,20 @@ def test_many_small_files_are_put_together_after_some_micro_batches(make_lake: C
         "events_duplicates": 1,
     }
     assert {table: lake.rows(table) for table in lake.paths} == before
+
+
+def test_the_commit_of_a_micro_batch_is_told_from_that_of_a_compaction_behind_it(
+    make_lake: Callable[[int], Any],
+) -> None:
+    lake = make_lake(3)
+    writer = lake.sink.tables[STORED]
+    last = writer.newest_mark()
+    before = writer.commit(last)
+    keeper = keeper_of(lake)
+    for number in range(len(lake.paths)):
+        keeper.after_batch(LOOK_EVERY - 1 + number)
+    assert (writer.newest_mark(), len(lake.commits())) == (last, before.version + 2), "it was put together"
+    assert writer.commit(last) == before
 
 
 def test_what_takes_longer_than_it_may_is_cancelled_and_changes_nothing(

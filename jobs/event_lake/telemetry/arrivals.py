@@ -1,9 +1,8 @@
-"""When a micro-batch's records arrived and were created: found by the job that counts them, without another pass.
+"""When a micro-batch's records arrived and were created: a look at a sample of them, once they are stored.
 
-Spark's observed metrics (CollectMetricsExec) are accumulators beside the rows: the plan that groups and counts them
-keeps them, and they can be read from it once it has run. A task that fails leaves nothing in them; a stage that runs
-again because its output was lost adds its rows twice, which shifts a percentile a little and no count, since none comes
-from here.
+Percentiles come from about SAMPLE records of each verdict, or from all where there are no more; extremes are exact,
+from the job that counts the micro-batch. Spark's observed metrics would ride on that job, without a second one, but
+update percentiles row by row outside generated code, which cost many times as much (docs/decisions.md).
 
 Latencies are not computed row by row: when the records are committed at T, the share p of them that waited least
 waited at most T minus the (1 - p) quantile of arrival.
@@ -11,19 +10,25 @@ waited at most T minus the (1 - p) quantile of arrival.
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pyspark.sql import Column, DataFrame
+import pyarrow as pa
+import pyarrow.compute as pc
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from event_lake.deduplicate.verdicts import DUPLICATE, STORED
+from event_lake.sink import Volume
 from event_lake.telemetry.measures import PERCENTILES
 
-NAME = "event-lake-arrivals"
-ACCURACY = 1000  # percentile_approx: ranks are right to a thousandth of the rows
+log = logging.getLogger(__name__)
+
+SAMPLE = 10_000
+SEED = 1
 
 
 @dataclass(frozen=True)
@@ -34,47 +39,53 @@ class Spread:
 
 
 class Arrivals:
-    """Of one micro-batch: `on` its judged rows (schema.JUDGED_RECORD), `read` once an action has run."""
+    """Of one micro-batch; nothing is known before it is looked at."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Any] = {}
+        self._waited: dict[str, Spread | None] = {}
+        self._age: Spread | None = None
 
-    def on(self, judged: DataFrame) -> DataFrame:
-        """The same rows, observed."""
-        return judged.observe(NAME, *_columns())
-
-    def read(self, ran: DataFrame) -> None:
-        """`ran`: the frame, made from the observed one, whose action has run."""
-        metrics = ran._jdf.queryExecution().observedMetrics().get(NAME)
-        self._found = json.loads(metrics.get().json()) if metrics.isDefined() else {}
+    def look(self, judged: DataFrame, parts: Sequence[Volume]) -> None:
+        """`judged`: rows (schema.JUDGED_RECORD) that are persisted and have run, of these volumes. Where Spark cannot,
+        that is logged, and nothing is known."""
+        of = {verdict: [part for part in parts if part.verdict == verdict] for verdict in (STORED, DUPLICATE)}
+        rows = {verdict: sum(part.rows for part in own) for verdict, own in of.items()}
+        if not any(rows.values()):
+            return
+        try:
+            sample = _sample(judged, rows)
+        except (Py4JError, PySparkException) as error:
+            log.warning("metrics percentiles unknown: %s", str(error).split("\n")[0])
+            return
+        upside_down = [1 - share for share in PERCENTILES.values()]
+        for verdict, own in of.items():
+            first = min((part.first_arrival for part in own if part.first_arrival is not None), default=None)
+            arrived = sample.filter(pc.equal(sample["verdict"], verdict))["arrived"]
+            self._waited[verdict] = _spread(arrived, upside_down, first)
+        oldest = max((part.greatest_age for part in parts if part.greatest_age is not None), default=None)
+        self._age = _spread(sample["age"], list(PERCENTILES.values()), oldest)
 
     def waited(self, verdict: str) -> Spread | None:
         """Arrival times of stored records or duplicates, as they bound waiting: p95 is the 5 % quantile, `max` the
         first arrival. None where there are none."""
-        return self._spread(verdict, "first")
+        return self._waited.get(verdict)
 
     def age(self) -> Spread | None:
         """From an event's `created_at` to its arrival; stored events only."""
-        return self._spread("age", "last")
-
-    def _spread(self, what: str, extreme: str) -> Spread | None:
-        quantiles: Sequence[int] | None = self._found.get(f"{what}_quantiles")
-        if not quantiles:
-            return None
-        return Spread({**dict(zip(PERCENTILES, quantiles, strict=True)), "max": self._found[f"{what}_{extreme}"]})
+        return self._age
 
 
-def _columns() -> list[Column]:
+def _sample(judged: DataFrame, rows: Mapping[str, int]) -> pa.Table:
+    """verdict string, arrived bigint (Unix microseconds), age bigint (microseconds; of stored ones)."""
+    chance, verdict = F.rand(SEED), F.col("verdict")
+    stored, duplicate = ((verdict == name) & (chance * count < SAMPLE) for name, count in rows.items())
     arrived = F.unix_micros("arrived_at")
-    columns = []
-    for verdict in (STORED, DUPLICATE):
-        own = F.when(F.col("verdict") == verdict, arrived)
-        upside_down = [1 - share for share in PERCENTILES.values()]
-        columns += [_quantiles(own, upside_down).alias(f"{verdict}_quantiles"), F.min(own).alias(f"{verdict}_first")]
-    age = F.when(F.col("verdict") == STORED, arrived - F.unix_micros("created_datetime"))
-    columns += [_quantiles(age, list(PERCENTILES.values())).alias("age_quantiles"), F.max(age).alias("age_last")]
-    return columns
+    age = F.when(verdict == STORED, arrived - F.unix_micros("created_datetime"))
+    return judged.where(stored | duplicate).select("verdict", arrived.alias("arrived"), age.alias("age")).toArrow()
 
 
-def _quantiles(values: Column, shares: list[float]) -> Column:
-    return F.percentile_approx(values, shares, ACCURACY)
+def _spread(values: pa.ChunkedArray, shares: Sequence[float], extreme: int | None) -> Spread | None:
+    quantiles = pc.quantile(values, shares, interpolation="nearest").to_pylist()
+    if extreme is None or None in quantiles:
+        return None
+    return Spread({**dict(zip(PERCENTILES, quantiles, strict=True)), "max": extreme})

@@ -68,7 +68,7 @@ MEASURES = (
     *_counts("shards", "shards", adds_up=False),
     *_seconds("complete_through_age_seconds"),
     *_seconds("seconds", "judging_seconds", "write_events_seconds", "write_duplicates_seconds", adds_up=True),
-    *_seconds("write_quarantine_seconds", "index_seconds", "maintenance_seconds", adds_up=True),
+    *_seconds("write_quarantine_seconds", "index_seconds", "measuring_seconds", "maintenance_seconds", adds_up=True),
     *_counts("keys", "index_keys", adds_up=False),
     *_counts("bytes", "index_bytes", adds_up=False),
     *_counts("files", "index_segments", adds_up=False),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyspark.sql import SparkSession
 
 from event_lake.config import Config, Metrics
@@ -14,7 +16,9 @@ from event_lake.telemetry.metrics_table import MetricsTable
 from event_lake.telemetry.reporter import Reporter
 
 
-def reporter_of(spark: SparkSession, storage: Storage, config: Config, sink: EventSink) -> Reporter | None:
+def reporter_of(
+    spark: SparkSession, storage: Storage, config: Config, sink: EventSink, may_write: Callable[[], None]
+) -> Reporter | None:
     """None where the configuration names no outlet. Raises ConfigError where the endpoint's port is taken."""
     metrics = config.metrics
     if not (metrics.table_path or metrics.json_lines or metrics.cloudwatch or metrics.prometheus_port):
@@ -32,7 +36,7 @@ def reporter_of(spark: SparkSession, storage: Storage, config: Config, sink: Eve
         put = PutMetrics(metrics.cloudwatch_namespace, config.lake.path, region, endpoint_url)
         reporter.add("cloudwatch", put)
     if metrics.table_path:
-        table = MetricsTable(spark, storage, metrics.table_path)
+        table = MetricsTable(spark, storage, metrics.table_path, config.maintenance, may_write)
         reporter.add("table", table, every=metrics.table_every.total_seconds())
     return reporter
 

@@ -24,6 +24,7 @@ from event_lake.schema import (
     QUARANTINE_PARTITIONS,
 )
 from event_lake.storage import Storage
+from event_lake.telemetry.measures import METRICS, METRICS_PARTITIONS
 from event_lake.upkeep.partitions import quoted
 
 DATABASE = re.compile(r"[A-Za-z0-9_]+")
@@ -50,13 +51,15 @@ def register(spark: SparkSession, config: Config, database: str, say: Callable[[
             'sql.catalogImplementation = "hive" in [spark], and what names the metastore (docs/tables.md).'
         )
     storage, lake = Storage.of_session(spark), config.lake
-    wanted = (
+    wanted = [
         Named("events", lake.path, *EVENTS_LAYOUTS[lake.partition_by]),
         Named("quarantine", lake.quarantine_path, QUARANTINE, QUARANTINE_PARTITIONS),
         Named("duplicates", lake.duplicates_path, DUPLICATES, DUPLICATES_PARTITIONS),
         Named("gaps", lake.gaps_path, GAPS, GAPS_PARTITIONS),
         Named("deletions", lake.deletions_path, DELETIONS, DELETIONS_PARTITIONS),
-    )
+    ]
+    if config.metrics.table_path and lake.format == "delta":
+        wanted.append(Named("metrics", config.metrics.table_path, METRICS, METRICS_PARTITIONS))
     tables = [Named(one.name, storage.qualified(one.path), one.schema, one.partitions) for one in wanted]
     there = [one for one in tables if storage.exists(one.path if lake.format != "delta" else f"{one.path}/_delta_log")]
     if not there:

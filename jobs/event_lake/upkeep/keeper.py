@@ -46,7 +46,9 @@ def keeper_of(spark: SparkSession, storage: Storage, config: Config, may_write: 
     for path in paths:
         may_write()
         set_up(spark, path, config.maintenance)
-    return Keeper(spark, storage, paths, config.maintenance, may_write)
+    metrics = [storage.qualified(config.metrics.table_path)] if config.metrics.table_path else []
+    vacuum = BackgroundVacuum(spark, storage, [*paths, *metrics], config.maintenance.vacuum_every)
+    return Keeper(spark, paths, config.maintenance, vacuum, may_write)
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,9 @@ class Keeper:
     def __init__(
         self,
         spark: SparkSession,
-        storage: Storage,
         paths: Sequence[str],
         maintenance: Maintenance,
+        vacuum: BackgroundVacuum,
         may_write: Callable[[], None] = lambda: None,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -80,7 +82,7 @@ class Keeper:
         self._may_write = may_write
         self._clock = clock
         self._session = compaction_session(spark)
-        self._vacuum = BackgroundVacuum(spark, storage, paths, maintenance.vacuum_every)
+        self._vacuum = vacuum
         self._rate = FIRST_RATE
         self._waiting: list[Waiting] = []
         self._too_big: set[tuple[str, str]] = set()

@@ -16,9 +16,10 @@ CHECKPOINT_INTERVAL = 60
 DEFAULTS = "spark.databricks.delta.properties.defaults"
 
 
-def table_paths(storage: Storage, lake: Lake) -> list[str]:
-    """Of the lake's tables that are there, in full, that of events first; that of gaps comes with the first one."""
-    paths = (lake.path, lake.quarantine_path, lake.duplicates_path, lake.gaps_path)
+def table_paths(storage: Storage, lake: Lake, *others: str) -> list[str]:
+    """Of the lake's tables that are there, in full, that of events first; that of gaps comes with the first one.
+    `others`: paths of further tables, empty ones left out."""
+    paths = (lake.path, lake.quarantine_path, lake.duplicates_path, lake.gaps_path, *filter(None, others))
     return [path for path in map(storage.qualified, paths) if storage.exists(f"{path}/_delta_log")]
 
 

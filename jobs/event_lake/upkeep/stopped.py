@@ -57,6 +57,7 @@ class StoppedLake:
         self._session = compaction_session(spark)
         self._storage = Storage.of_session(spark)
         self._lake = config.lake
+        self._metrics_path = config.metrics.table_path
         self._maintenance = config.maintenance
         self._target = config.maintenance.target_file_size.count
         self._say = say
@@ -70,7 +71,7 @@ class StoppedLake:
                 f"lake.format is {self._lake.format!r}: plain files have no transactions, so they cannot be put "
                 "together without readers seeing rows twice or not at all. Use a longer trigger.interval, or Delta."
             )
-        paths = table_paths(self._storage, self._lake)
+        paths = table_paths(self._storage, self._lake, self._metrics_path)
         if self._storage.qualified(self._lake.path) not in paths:
             raise ConfigError(f"lake.path: there is no Delta table at {self._lake.path}; the job makes it at its start")
         if anew:
