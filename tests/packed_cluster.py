@@ -55,13 +55,16 @@ class PackedCluster:
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.extraClassPath": JARS,
             "spark.executor.extraClassPath": JARS,
-            "spark.executor.extraJavaOptions": class_archive.SHORT_LIVED,
+            "spark.executor.extraJavaOptions": self._java(),
             "spark.hadoop.fs.s3a.endpoint": self._aws.endpoint_url,
             "spark.hadoop.fs.s3a.path.style.access": "true",
             "spark.sql.shuffle.partitions": "2",
             "spark.databricks.delta.snapshotPartitions": "1",
             "spark.ui.enabled": "false",
         }
+
+    def _java(self) -> str:
+        return f"{class_archive.SHORT_LIVED} -Djava.io.tmpdir={self._folder}"
 
     def _variables(self) -> dict[str, str]:
         """Nothing of this process: no PYTHONPATH, no virtual environment, no home."""
@@ -75,7 +78,7 @@ class PackedCluster:
                 "TMPDIR": str(self._folder),
                 "SPARK_HOME": str(self.spark_home),
                 "SPARK_LOCAL_IP": "127.0.0.1",
-                "SPARK_SUBMIT_OPTS": f"{class_archive.SHORT_LIVED} -Djava.io.tmpdir={self._folder}",
+                "SPARK_SUBMIT_OPTS": self._java(),
                 "PYSPARK_PYTHON": INTERPRETER,
                 "PYSPARK_DRIVER_PYTHON": INTERPRETER,
             }

@@ -44,7 +44,7 @@ def test_the_packed_job_drains_a_stream_on_a_cluster_that_knows_nothing_of_the_p
     for number in range(50):
         house.server.put("events", event(number % 40), partition_key=str(number))
     house.server.put("events", b"broken", partition_key="b")
-    configuration = "".join(f'{key} = "{value}"\n' for key, value in house.settings.items())
+    configuration = "".join(f'{key} = "{value}"\n' for key, value in house.settings.items()) + "dedup.buckets = 2\n"
     with EmbeddedAws() as aws:
         aws.client("s3").create_bucket(Bucket="conf")
         aws.client("s3").put_object(Bucket="conf", Key="job.toml", Body=configuration.encode())
