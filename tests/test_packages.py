@@ -86,7 +86,7 @@ def test_the_same_packages_make_the_same_environment(tmp_path: Path) -> None:
         ("event_lake/verdict.py", "event_lake/parse.py"),
         ("kinesis_source/crew.py", "kinesis_source/"),
         ("event_lake/session.py", "event_lake/job.py"),
-        ("event_lake/audit/audit.py", "audit_events.py"),
+        ("event_lake/audit/audit.py", "event_lake/audit/__init__.py"),
         ("fastjsonschema/__init__.py", "event_lake/contracts/"),
         ("prometheus_client/registry.py", "event_lake/telemetry/exposition.py"),
     ],
