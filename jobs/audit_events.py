@@ -39,7 +39,7 @@ def _asked(given: argparse.Namespace) -> Asked:
 
 
 def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="audit_events.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser("audit_events.py", description=(__doc__ or "").splitlines()[0], allow_abbrev=False)
     parser.add_argument("--config", required=True, metavar="FILE", help="the job's TOML file, on any Hadoop path")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="goes before the file")
     parser.add_argument("--from", dest="since", metavar="TIME", help="ISO 8601, or trim_horizon; default: a day ago")

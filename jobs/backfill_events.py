@@ -18,7 +18,9 @@ from event_lake.job import exit_code_of, run_stream
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="backfill_events.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "backfill_events.py", description=(__doc__ or "").splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("--config", required=True, metavar="FILE", help="the job's TOML file, on any Hadoop path")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="goes before the file")
     parser.add_argument("--report", metavar="FILE", help="write the run's totals as JSON, on any Hadoop path")

@@ -22,7 +22,9 @@ from event_lake.storage import Storage, configuration_text
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="delete_events.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "delete_events.py", description=(__doc__ or "").splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("--config", required=True, metavar="FILE", help="TOML file, on any Hadoop path")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="goes before the file")
     parser.add_argument("--where", action="append", default=[], metavar="PATH=VALUE", help="any of them is enough")

@@ -17,7 +17,9 @@ from event_lake.upkeep.stopped import maintain
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="maintain_tables.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "maintain_tables.py", description=(__doc__ or "").splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("--config", required=True, metavar="FILE", help="TOML file, on any Hadoop path")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="goes before the file")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")

@@ -18,7 +18,9 @@ from event_lake.upkeep.catalog import register
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="register_tables.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "register_tables.py", description=(__doc__ or "").splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("--config", required=True, metavar="FILE", help="TOML file, on any Hadoop path")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="goes before the file")
     parser.add_argument("--database", required=True, metavar="NAME", help="is made where there is none")

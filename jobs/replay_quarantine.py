@@ -20,7 +20,9 @@ from event_lake.replay import replay, replay_of
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="replay_quarantine.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "replay_quarantine.py", description=(__doc__ or "").splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("--config", required=True, metavar="FILE", help="the job's TOML file, on any Hadoop path")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="goes before the file")
     parser.add_argument("--problem", action="append", required=True, metavar="CODE", help="as in quarantine's column")

@@ -26,7 +26,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="stream_events.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "stream_events.py", description=(__doc__ or "").splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("--config", required=True, metavar="FILE", help="TOML file, on any Hadoop path")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="goes before the file")
     parser.add_argument("--until-caught-up", action="store_true", help="end when all that had arrived is stored")

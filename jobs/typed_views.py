@@ -41,7 +41,7 @@ def _make_views(config: Config, given: argparse.Namespace) -> int:
 
 
 def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="typed_views.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser("typed_views.py", description=(__doc__ or "").splitlines()[0], allow_abbrev=False)
     parser.add_argument("--config", required=True, metavar="FILE", help="the job's TOML file, on any Hadoop path")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="goes before the file")
     parser.add_argument("--table", metavar="NAME", help="the events table's name in the catalog; default: its path")

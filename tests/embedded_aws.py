@@ -143,7 +143,7 @@ def _server_environment(port: int, folder: Path) -> dict[str, str]:
     return inherited | {
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
-        "SERVICES": "kinesis,s3,sts,monitoring",
+        "SERVICES": "kinesis,s3,sts,monitoring,glue,elasticmapreduce",
         "IOT_MTLS_ENABLED": "0",  # else it listens on 0.0.0.0:8883 too
         "SFTP_ENABLED": "0",
         "USE_SSL": "0",
