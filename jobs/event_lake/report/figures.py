@@ -163,8 +163,8 @@ class Audited:
 
 @dataclass(frozen=True)
 class Figures:
-    """All of it. `since` to `until` is the period that a section is about where it does not say otherwise; at its end the
-    page is made."""
+    """All of it. `since` to `until` is the period that a section is about where it does not say otherwise; the page is
+    made at its end."""
 
     lake: str
     file_format: str

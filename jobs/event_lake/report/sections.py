@@ -56,7 +56,7 @@ def files(figures: Figures) -> Html:
         "Each table as it lies in storage. Small files are those that compaction would take; many make reading slow."
     )
     if not figures.layouts:
-        words = f'With lake.format = "{figures.file_format}" no log tells what a partition holds, so this is not known.'
+        words = f"Not known: {figures.file_format} files have no log that tells what a partition holds."
         return section("Files", about, _none(words))
     head = ["table", "partitions", "files", "small files", "bytes"]
     rows = [
