@@ -142,7 +142,7 @@ def _svg(
         axes.patch.set_visible(False)
         draw(axes)
         _set_out(axes, span, size)
-        axes.yaxis.set_major_locator(MultipleLocator(tick) if tick else MaxNLocator(4))
+        axes.yaxis.set_major_locator(MultipleLocator(tick) if tick else MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
         output = io.StringIO()
         FigureCanvasSVG(figure).print_svg(output, metadata=NO_METADATA)
@@ -159,6 +159,9 @@ def _set_out(axes: Axes, span: tuple[datetime, datetime], size: Size) -> None:
     locator = AutoDateLocator(tz=UTC, minticks=5 if size == WIDE else 3, maxticks=12 if size == WIDE else 5)
     axes.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(locator, tz=UTC)
+    for formats in (formatter.formats, formatter.zero_formats):
+        formats[2:] = ["%d %b", "%H:%M", "%H:%M", "%H:%M:%S"]
+    formatter.zero_formats[3] = "%d %b"
     formatter.offset_formats[3:] = ["%Y-%m-%d"] * 3
     axes.xaxis.set_major_formatter(formatter)
 

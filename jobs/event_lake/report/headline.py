@@ -30,7 +30,7 @@ def books(figures: Figures) -> Html:
     course = figures.course
     received = course.total("received")
     whose = (
-        f"in {plural(course.micro_batches, 'micro-batch', 'micro-batches')}, counted on its own"
+        f"in {plural(course.micro_batches, 'micro-batch', 'micro-batches')}"
         if course.source == METRICS
         else "the sum of the tables' rows"
     )
