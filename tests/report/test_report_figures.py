@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from event_lake.report.period import Period
 from event_lake.schema import GAPS
 from event_lake.storage import Storage
 from event_lake.telemetry.measures import METRICS as METRICS_COLUMNS
+from kinesis_server import KinesisServer
 from lake import LakeHouse
 
 COUNTS = ("received", "stored", "duplicates", "quarantined")
@@ -40,8 +42,8 @@ def reported(spark: SparkSession, house: LakeHouse, **overrides: str) -> Figures
 
 def put_some(house: LakeHouse) -> None:
     now = time.time()
-    for number, put in enumerate(traffic.generate(800, duplicates=0.1, broken=0.1, seed=5, now=now)):
-        house.server.put("events", put.data, partition_key=put.partition_key, arrival=now - 1000 + 1.2 * number)
+    for number, put in enumerate(traffic.generate(400, duplicates=0.1, broken=0.1, seed=5, now=now)):
+        house.server.put("events", put.data, partition_key=put.partition_key, arrival=now - 1000 + 2.4 * number)
 
 
 def totals(figures: Figures) -> dict[str, int]:
@@ -94,9 +96,18 @@ def test_of_plain_files_it_tells_all_but_how_they_lie(spark: SparkSession, house
     assert "no log that tells" in page(figures)
 
 
-def test_empty_tables_make_a_page_that_says_so(spark: SparkSession, house: LakeHouse) -> None:
-    house.run(spark)
-    figures = reported(spark, house, metrics_table_path=(house.folder / "metrics").as_uri())
+@pytest.fixture(scope="module")
+def empty(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeHouse]:
+    """A lake whose job has found nothing in the stream."""
+    with KinesisServer() as server:
+        server.create_stream("events", 1)
+        house = LakeHouse(tmp_path_factory.mktemp("empty"), server)
+        house.run(spark)
+        yield house
+
+
+def test_empty_tables_make_a_page_that_says_so(spark: SparkSession, empty: LakeHouse) -> None:
+    figures = reported(spark, empty, metrics_table_path=(empty.folder / "metrics").as_uri())
     assert totals(figures) == dict.fromkeys(COUNTS, 0)
     text = page(figures)
     assert "Nothing was stored in this period." in text
@@ -108,13 +119,12 @@ def test_without_a_lake_there_is_no_page(spark: SparkSession, house: LakeHouse) 
         reported(spark, house)
 
 
-def test_gaps_are_listed_and_counted(spark: SparkSession, house: LakeHouse) -> None:
-    house.run(spark)
+def test_gaps_are_listed_and_counted(spark: SparkSession, empty: LakeHouse) -> None:
     now = datetime.now(UTC)
     gap = ("shardId-0", None, None, now - timedelta(hours=2), now - timedelta(hours=1), "expired", now, now.date())
     old = (*gap[:6], now - timedelta(days=30), now.date())
-    spark.createDataFrame([gap, old], GAPS).write.format("delta").partitionBy("date").save(house.gaps_path.as_uri())
-    figures = reported(spark, house)
+    spark.createDataFrame([gap, old], GAPS).write.format("delta").partitionBy("date").save(empty.gaps_path.as_uri())
+    figures = reported(spark, empty)
     assert figures.gaps_in_all == 1
     assert (figures.gaps[0].shard_id, figures.gaps[0].why) == ("shardId-0", "expired")
     assert figures.gaps[0].to_time == now - timedelta(hours=1)
@@ -136,8 +146,8 @@ def test_a_step_has_the_sums_of_its_micro_batches_and_the_worst_of_what_does_not
         return {f"stored_latency_{part}_seconds": value for part, value in zip(parts, values, strict=True)}
 
     table = [
-        metrics_row(4, start, lag_seconds=5.0, **spread(1, 2, 3, 4)),
-        metrics_row(5, start + timedelta(seconds=1), lag_seconds=1.0, **spread(2, 2, 2, 2)),
+        metrics_row(4, start, lag_seconds=5.0, **spread(1.0, 2.0, 3.0, 4.0)),
+        metrics_row(5, start + timedelta(seconds=1), lag_seconds=1.0, **spread(2.0, 2.0, 2.0, 2.0)),
         metrics_row(8, now),  # 6 and 7 were lost; nothing was stored in it
         metrics_row(1, now - timedelta(days=9)),  # before the period
     ]

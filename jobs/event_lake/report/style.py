@@ -92,10 +92,12 @@ tr:last-child td { border-bottom: 0; }
 th:last-child, td:last-child { padding-right: 0; }
 td.t { white-space: normal; overflow-wrap: anywhere; min-width: 7em; }
 
-.bars { list-style: none; margin: 0; padding: 0; }
-.bars > li { padding: 10px 0; border-bottom: 1px solid var(--hair); }
-.bars > li:first-child { padding-top: 0; }
-.bars > li:last-child { border-bottom: 0; padding-bottom: 0; }
+.bars {
+  list-style: none; margin: 0; padding: 0; display: grid; gap: 0 44px; align-items: start;
+  grid-template-columns: repeat(2, minmax(0, 1fr));
+}
+.bars > li { padding: 11px 0; border-top: 1px solid var(--hair); }
+.bars > li:first-child, .bars > li:nth-child(2) { border-top: 0; padding-top: 0; }
 .named { display: flex; justify-content: space-between; gap: 16px; align-items: baseline; }
 .label { overflow-wrap: anywhere; min-width: 0; }
 .number { font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -119,7 +121,8 @@ footer p + p { margin-top: 6px; }
   main { padding: 26px 16px 48px; }
   h1 { font-size: 25px; }
   h2 { margin-top: 40px; }
-  .grid { grid-template-columns: minmax(0, 1fr); }
+  .grid, .bars { grid-template-columns: minmax(0, 1fr); }
+  .bars > li:nth-child(2) { border-top: 1px solid var(--hair); padding-top: 11px; }
   .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 10px; }
   .books { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .books > div:nth-child(3) { border-left: 0; }
