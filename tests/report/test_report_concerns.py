@@ -29,6 +29,7 @@ def test_of_an_hour_in_which_all_went_well_nothing_stands_out() -> None:
         ({"course": course(point(0))}, NOTICE, "Nothing has been stored for 59 min"),
         ({"course": course()}, NOTICE, "Nothing was stored in this period"),
         ({"course": course(point(59), unmeasured=1)}, NOTICE, "1 micro-batch left no row in the metrics table"),
+        ({"course": course(point(59), waiting=3)}, NOTICE, "The last 3 micro-batches are not in the metrics table"),
         ({"course": course(point(59), measured_since=NOW)}, NOTICE, "begins at 2026-11-27 12:00:00 UTC"),
         ({"course": course(point(59, quarantined=50))}, NOTICE, "45.5 % of what was received is in quarantine"),
         ({"copies": Copies(9, 1, QUICK, QUICK)}, NOTICE, "1 duplicate has the event_uuid of a stored event"),

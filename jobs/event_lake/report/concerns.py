@@ -54,6 +54,9 @@ def _of_keeping_up(figures: Figures) -> Iterator[Concern]:
     if course.unmeasured:
         lost = plural(course.unmeasured, "micro-batch", "micro-batches")
         yield Concern(NOTICE, f"{lost} left no row in the metrics table, so sums over time lack them.")
+    if course.waiting:
+        newest = "The last micro-batch is" if course.waiting == 1 else f"The last {course.waiting:,} micro-batches are"
+        yield Concern(NOTICE, f"{newest} not in the metrics table, or not yet: sums over time lack what they stored.")
     if course.measured_since:
         began = moment(course.measured_since)
         yield Concern(NOTICE, f"The metrics table begins at {began} UTC: what was stored before is in no sum.")

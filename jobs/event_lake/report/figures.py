@@ -51,6 +51,7 @@ class Course:
     why_tables: str = ""  # where the metrics table was not used: why not
     micro_batches: int = 0  # of METRICS, like the following
     unmeasured: int = 0  # micro-batches whose numbers are missing between others
+    waiting: int = 0  # micro-batches of the events table that are newer than the metrics table's last
     measured_since: datetime | None = None  # where the table begins within the period, and with a later micro-batch
 
     def total(self, name: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TypeVar
 
 from pyspark.sql import SparkSession
@@ -13,6 +14,7 @@ from pyspark.sql import SparkSession
 from event_lake.config import Config
 from event_lake.delta_log import DeltaLog
 from event_lake.errors import ConfigError
+from event_lake.mark import BatchMark
 from event_lake.report.audited import read_audit
 from event_lake.report.broken import problems
 from event_lake.report.figures import Course, Figures, Kinds, Layout, Problem
@@ -82,7 +84,7 @@ class _Lake:
 
     def course(self) -> Course:
         """From the metrics table, which knows more and is smaller; without it from the tables' rows."""
-        measured = self._measured.course() if self._measured else None
+        measured = self._measured.course(self._newest()) if self._measured else None
         if measured and measured.points:
             return measured
         course = self.rows.course(knows_duplicates=self._config.dedup.engine == "index")
@@ -116,9 +118,12 @@ class _Lake:
         """By the events table's newest commit of a stream; of plain files only the metrics tell."""
         if self._config.lake.format != "delta":
             return self._measured.complete_through() if self._measured else None
+        mark = self._newest()
+        return datetime.fromisoformat(mark.complete_through).astimezone(UTC) if mark and mark.complete_through else None
+
+    def _newest(self) -> BatchMark | None:
+        """The last micro-batch of a stream, where one of the newest commits has its mark."""
+        if self._config.lake.format != "delta":
+            return None
         log = DeltaLog(self._spark, self._storage, self._storage.qualified(self._config.lake.path))
-        for mark, _ in zip(log.marks(), range(MARKS), strict=False):
-            if mark.is_of_shards:
-                through = mark.complete_through
-                return datetime.fromisoformat(through).astimezone(UTC) if through else None
-        return None
+        return next((mark for mark in islice(log.marks(), MARKS) if mark.is_of_shards), None)

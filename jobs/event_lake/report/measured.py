@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from event_lake.audit.tables import moment, time_of
+from event_lake.mark import BatchMark
 from event_lake.report.figures import METRICS, Course, Point, Spread
 from event_lake.report.period import Period, span_of, step_for, step_of
 
@@ -27,21 +28,22 @@ class Measured:
         days = F.col("date").between(F.lit(period.since.date()), F.lit(period.until.date()))
         self._rows = self._all.where(days & period.holds(F.col("at")))
 
-    def course(self) -> Course:
-        """A step holds the sums of its micro-batches, and the highest of what does not add up: percentiles of several
-        micro-batches cannot be had from their percentiles."""
+    def course(self, newest: BatchMark | None = None) -> Course:
+        """`newest`: the events table's last micro-batch. A step holds the sums of its micro-batches, and the highest of
+        what does not add up: percentiles of several micro-batches cannot be had from their percentiles."""
         span = span_of(self._rows, "at")
         if span is None:
             return Course(METRICS, timedelta(seconds=1), [])
         step = step_for(span[1] - span[0])
         found = self._by_step(step).orderBy("start").collect()
-        unmeasured, since = self._left_out()
+        unmeasured, waiting, since = self._left_out(newest)
         return Course(
             METRICS,
             timedelta(seconds=step),
             [_point(row) for row in found],
             micro_batches=sum(row["micro_batches"] for row in found),
             unmeasured=unmeasured,
+            waiting=waiting,
             measured_since=since,
         )
 
@@ -49,19 +51,23 @@ class Measured:
         row = self._rows.agg(F.max(F.unix_micros("complete_through"))).collect()[0]
         return None if row[0] is None else time_of(row[0])
 
-    def _left_out(self) -> tuple[int, datetime | None]:
-        """How many micro-batches are missing between those of the period, and since when there are any, where that is
-        later than the period's begin and not the job's own."""
+    def _left_out(self, newest: BatchMark | None) -> tuple[int, int, datetime | None]:
+        """How many micro-batches are missing between those of the period, and how many after them; and since when there
+        are any, where that is later than the period's begin and not the job's own."""
         of_period = F.when(F.col("at") >= moment(self._since), F.col("batch_id"))
         queries = self._all.groupBy("query_id").agg(
             F.min("batch_id").alias("first"),
+            F.max("batch_id").alias("last"),
             F.min(F.unix_micros("at")).alias("began"),
             (F.max(of_period) - F.min(of_period) + 1 - F.count(of_period)).alias("missing"),
         )
         found = queries.where(F.col("missing").isNotNull()).orderBy("began").collect()
         begun = [time_of(row["began"]) for row in found if row["first"] > 0]
         later = [when for when in begun if when > self._since]
-        return sum(row["missing"] for row in found), later[0] if later else None
+        waiting = sum(
+            max(newest.batch_id - row["last"], 0) for row in found if newest and row["query_id"] == newest.query_id
+        )
+        return sum(row["missing"] for row in found), waiting, later[0] if later else None
 
     def _by_step(self, step: int) -> DataFrame:
         highest = ["lag_seconds", *(one for names in LATENCIES.values() for one in names)]

@@ -109,7 +109,7 @@ def _position(measured: Measured, stored: datetime | None) -> Row:
 
 def _durations(measured: Measured, seconds: float) -> Row:
     writes = {f"write_{name}_seconds": _spent(measured, verdict) for verdict, name in TABLES.items()}
-    phases = {f"{name}_seconds": measured.phases[name] for name in ("judging", "index", "maintenance")}
+    phases = {f"{name}_seconds": float(measured.phases[name]) for name in ("judging", "index", "maintenance")}
     return {"seconds": seconds, **phases, **writes}
 
 
