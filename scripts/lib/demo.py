@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from demo_job import LOGS, ROOT, JobFailed, Run, maintain_tables, run_job
+from demo_job import LOGS, ROOT, JobFailed, Run, maintain_tables, report_quality, run_job
 from demo_typed_view import show_typed_view
 from demo_view import show_lake
 from lake_check import counts_differ, differences
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 STREAM, BUCKET, SHARDS = "event-lake-demo", "event-lake-demo", 4
 FIRST_WAVE = 0.6  # of the generated events; the second wave has copies of events of the first
 PATHS = {name: f"s3a://{BUCKET}/lake/{name}" for name in ("events", "quarantine", "duplicates")}
+METRICS = f"s3a://{BUCKET}/lake/metrics"
 CONTRACTS = ROOT / "conf" / "contracts"
 # Two waves make two small files a partition, which would not be worth it elsewhere.
 WHAT_IS_SMALL = ["--set", "maintenance.most_small_files=2"]
@@ -107,6 +108,9 @@ def demo(count: int, seed: int, maintain: bool) -> int:
             print("\nMaintenance, while the job is stopped: small files are put together")
             maintain_tables([*_job_arguments(aws), *WHAT_IS_SMALL], dict(os.environ))
             watch.lap("maintaining the tables")
+        print("\nThe report on its quality")
+        report = report_quality(_job_arguments(aws), dict(os.environ))
+        watch.lap("making the report")
         tables = LakeTables(PATHS, aws.endpoint_url, aws.environment())
         watch.lap("reading the tables with delta-rs")
         show_lake(tables)
@@ -115,7 +119,9 @@ def demo(count: int, seed: int, maintain: bool) -> int:
         watch.lap("checking every event")
     _show_accounting(runs)
     _show_times(watch)
-    return _verdict(wrong, ledger, watch.total)
+    code = _verdict(wrong, ledger, watch.total)
+    print(f"The report on the lake's quality, one page: {report}")
+    return code
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -153,6 +159,7 @@ def _job_arguments(aws: EmbeddedAws) -> list[str]:
         "lake.path": PATHS["events"],
         "lake.quarantine_path": PATHS["quarantine"],
         "lake.duplicates_path": PATHS["duplicates"],
+        "metrics.table_path": METRICS,
         # What is made up keeps no contract, so it is only counted.
         "contracts.path": CONTRACTS.as_uri(),
         "contracts.mode": "count",

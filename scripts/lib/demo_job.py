@@ -58,6 +58,14 @@ def maintain_tables(arguments: list[str], environment: dict[str, str]) -> None:
     _run(LOGS / "maintain-tables.log", ["maintain-tables", *arguments], environment)
 
 
+def report_quality(arguments: list[str], environment: dict[str, str]) -> Path:
+    """Makes the page on the lake's quality, and gives its path. Raises JobFailed."""
+    page = LOGS / "quality.html"
+    page.unlink(missing_ok=True)
+    _run(LOGS / "report-quality.log", ["report-quality", *arguments, "--output", page.as_uri()], environment)
+    return page.relative_to(ROOT)
+
+
 def _run(log: Path, command: list[str], environment: dict[str, str]) -> float | None:
     """Runs one of the scripts; gives the moment at which its first micro-batch ended. Raises JobFailed."""
     LOGS.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from event_lake.telemetry.measures import MEASURES
+from datetime import UTC, datetime
+
+from pyspark.sql.types import DoubleType
+
+from event_lake.mark import BatchMark
+from event_lake.telemetry.measured import Measured
+from event_lake.telemetry.measures import MEASURES, numbers
+from event_lake.telemetry.row import row_of
 from lake import ROOT
 
 
@@ -21,3 +28,10 @@ def documented() -> list[tuple[str, str]]:
 
 def test_the_page_lists_every_measure_with_its_unit() -> None:
     assert documented() == [(measure.name, measure.unit) for measure in MEASURES]
+
+
+def test_a_micro_batch_that_was_not_maintained_gives_numbers_of_the_tables_types() -> None:
+    measured = Measured(BatchMark("q", 1, "{}", None), datetime.now(UTC))
+    row = row_of(measured, 1.5, {}, top_types=3)
+    types = {measure.name: float if measure.type == DoubleType() else int for measure in numbers()}
+    assert {name for name, kind in types.items() if row.get(name) is not None and type(row[name]) is not kind} == set()

@@ -109,7 +109,8 @@ def _position(measured: Measured, stored: datetime | None) -> Row:
 
 def _durations(measured: Measured, seconds: float) -> Row:
     writes = {f"write_{name}_seconds": _spent(measured, verdict) for verdict, name in TABLES.items()}
-    phases = {f"{name}_seconds": measured.phases[name] for name in ("judging", "index", "measuring", "maintenance")}
+    names = ("judging", "index", "measuring", "maintenance")
+    phases = {f"{name}_seconds": float(measured.phases[name]) for name in names}
     return {"seconds": seconds, **phases, **writes}
 
 

@@ -12,6 +12,7 @@ from deploy.errors import BuildError
 from deploy.modules import OWN
 
 CLUSTER = {"pyspark", "py4j"}  # every Spark brings its own
+AT_HOME = {"matplotlib"}  # the report's charts: it reads the tables from where it is installed, and says so elsewhere
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def check_complete(zipped: Mapping[str, bytes], entries: Mapping[str, bytes], pr
     """Raises BuildError with every import that leads nowhere: neither into the zip, nor to Python itself, a cluster's
     packages or `provided`, the top-level modules of the packed environment."""
     ours = {name: text for name, text in zipped.items() if name.split("/")[0] in OWN}
-    elsewhere = CLUSTER | sys.stdlib_module_names | set(provided)
+    elsewhere = CLUSTER | AT_HOME | sys.stdlib_module_names | set(provided)
     missing = [
         f"{name} imports {wanted}"
         for name, text in sorted({**ours, **entries}.items())
