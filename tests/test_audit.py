@@ -67,6 +67,7 @@ def traffic_house(
         yield house, puts
 
 
+@pytest.mark.index_only("a list of duplicates")
 def test_a_right_lake_is_found_to_be_right(spark: SparkSession, traffic_house: tuple[LakeHouse, list[Any]]) -> None:
     house, puts = traffic_house
     report = audited(spark, house)
@@ -115,6 +116,7 @@ def place_of(row: dict[str, Any]) -> tuple[str, str]:
     return row["shard_id"], row["sequence_number"]
 
 
+@pytest.mark.index_only("a list of duplicates, which is broken too")
 def test_every_way_of_being_wrong_is_found_and_explained(
     spark: SparkSession, traffic_house: tuple[LakeHouse, list[Any]], tmp_path: Path
 ) -> None:

@@ -157,7 +157,12 @@ REFUSED: dict[str, tuple[Change, type[EventLakeError], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", REFUSED)
+def of_the_engine_index(what: str) -> Any:
+    mark = [pytest.mark.index_only("the files of its index")] if what.startswith("an index") else []
+    return pytest.param(what, marks=mark)
+
+
+@pytest.mark.parametrize("what", [of_the_engine_index(what) for what in REFUSED])
 def test_what_does_not_belong_together_is_refused_before_anything_is_read(
     spark: SparkSession, house: LakeHouse, what: str
 ) -> None:
@@ -176,7 +181,10 @@ def test_what_does_not_belong_together_is_refused_before_anything_is_read(
     [
         ({"source_stream": "others"}, r'source.stream is "others", but .* written for the stream "events"'),
         ({"source_kind": "files", "source_path": "file:/nowhere"}, r"written with another kind of source"),
-        ({"dedup_engine": "spark"}, r'written with "index"'),
+        pytest.param(
+            *({"dedup_engine": "spark"}, r'written with "index"'),
+            marks=pytest.mark.index_only("the other way round is in deduplicate/test_index.py"),
+        ),
         ({"lake_path": "elsewhere"}, r"has none of them"),
     ],
 )
