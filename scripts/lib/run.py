@@ -15,15 +15,22 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
+from job_output import JobOutput, on_terminal, pipes
+
 ROOT = Path(__file__).resolve().parents[2]
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+ENDING_JOBS = ("backfill_events.py", "replay_quarantine.py")  # that go through micro-batches, to an end
+
+
+def job_of(arguments: list[str]) -> tuple[str, list[str]]:
+    """`--job FILE` as the first arguments: another job than the main one."""
+    if arguments[:1] == ["--job"]:
+        return arguments[1], arguments[2:]
+    return "stream_events.py", arguments
 
 
 def command(arguments: list[str]) -> list[str]:
-    """`--job FILE` as the first arguments: another job than the main one."""
-    job = "stream_events.py"
-    if arguments[:1] == ["--job"]:
-        job, arguments = arguments[1], arguments[2:]
+    job, arguments = job_of(arguments)
     jars = f"{ROOT}/.cache/jars/*"
     # Java's default collector works beside the job, on cores that a laptop does not have to spare.
     collector = "" if "GC" in os.environ.get("SPARK_SUBMIT_OPTS", "") else " -XX:+UseParallelGC"
@@ -53,6 +60,11 @@ def environment(pid_file: Path) -> dict[str, str]:
     return inherited | own
 
 
+def shows_progress(arguments: list[str]) -> bool:
+    """Whether somebody watches, and there is an end to come closer to."""
+    return on_terminal() and ("--until-caught-up" in arguments or job_of(arguments)[0] in ENDING_JOBS)
+
+
 def end_with_parent() -> None:
     """Where the kernel can: kill -9 of this process ends spark-submit too, so that no second driver stays behind."""
     if sys.platform == "linux":
@@ -75,15 +87,18 @@ def main(arguments: list[str]) -> int:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, ask)
+        watched = shows_progress(arguments)
         job = subprocess.Popen(
             command(arguments),
             env=environment(pid_file),
             start_new_session=True,
             preexec_fn=end_with_parent,  # noqa: PLW1509 - there is one thread
+            **(pipes() if watched else {}),
         )
+        wait = JobOutput(job).wait if watched else job.wait
         while True:
             try:
-                code = job.wait(timeout=1)
+                code = wait(timeout=1)
                 return code if code >= 0 else 128 - code
             except subprocess.TimeoutExpired:
                 pass_on()  # asked before the job could listen: asked again now that it may
