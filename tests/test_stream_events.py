@@ -20,7 +20,8 @@ from pyspark.sql import SparkSession
 from lake import LakeHouse, event, uuids
 from terminal import Terminal
 
-LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ (INFO|WARN|WARNING|ERROR) ")
+# Of the job, of Spark, and of Java itself.
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ (INFO|WARN|WARNING|ERROR) |WARNING: ")
 
 
 def put(house: LakeHouse, numbers: range) -> None:
