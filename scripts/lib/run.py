@@ -31,6 +31,12 @@ def job_of(arguments: list[str]) -> tuple[str, list[str]]:
 
 def command(arguments: list[str]) -> list[str]:
     job, arguments = job_of(arguments)
+    submit = str(Path(sys.executable).parent / "spark-submit")
+    return [submit, *submit_options(), str(ROOT / "jobs" / job), *arguments]
+
+
+def submit_options() -> list[str]:
+    """What spark-submit, or pyspark in its place, needs on this machine."""
     jars = f"{ROOT}/.cache/jars/*"
     # Java's default collector works beside the job, on cores that a laptop does not have to spare.
     collector = "" if "GC" in os.environ.get("SPARK_SUBMIT_OPTS", "") else " -XX:+UseParallelGC"
@@ -41,20 +47,18 @@ def command(arguments: list[str]) -> list[str]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",  # on in a notebook, unless it is told
         "spark.driver.memory": os.environ.get("EVENT_LAKE_DRIVER_MEMORY", "1280m"),
     }
-    options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
-    submit = str(Path(sys.executable).parent / "spark-submit")
-    return [submit, "--master", "local[*]", *options, str(ROOT / "jobs" / job), *arguments]
+    return ["--master", "local[*]", *(word for key, value in settings.items() for word in ("--conf", f"{key}={value}"))]
 
 
 def environment(pid_file: Path) -> dict[str, str]:
-    own = {
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
-        "EVENT_LAKE_PID_FILE": str(pid_file),
-    }
+    return spark_environment() | {"EVENT_LAKE_PID_FILE": str(pid_file)}
+
+
+def spark_environment() -> dict[str, str]:
+    own = {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
     # Another Spark on this machine must not lend its own jars and settings.
     inherited = {key: value for key, value in os.environ.items() if key not in ("SPARK_HOME", "SPARK_CONF_DIR")}
     return inherited | own
