@@ -25,6 +25,7 @@ from event_lake.pipeline import run
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
 from kinesis_server import KinesisServer
+from terminal import Terminal
 
 ROOT = Path(__file__).resolve().parent.parent
 UNTIL_CAUGHT_UP = "--until-caught-up"
@@ -69,14 +70,16 @@ class LakeHouse:
         stop = StopRequest(Storage.of_session(spark), config.checkpoint.path)
         return run(spark, config, stop, until_caught_up=True, recover=recover)
 
-    def submit(self, *arguments: str, script: str = "run", **overrides: str) -> Job:
-        """The job by spark-submit, through scripts/run; or another one, through its script."""
+    def submit(self, *arguments: str, script: str = "run", terminal: Terminal | None = None, **overrides: str) -> Job:
+        """The job by spark-submit, through scripts/run; or another one, through its script. With a terminal that is
+        where its output goes, and only there."""
         config = self.folder / "job.toml"
         config.write_text(
             '[spark]\nmaster = "local[2]"\nsql.shuffle.partitions = 2\ndatabricks.delta.snapshotPartitions = 1\n'
         )
         options = [word for text in self._overrides(overrides) for word in ("--set", text)]
-        return Job([str(ROOT / "scripts" / script), "--config", str(config), *options, *arguments], self.folder)
+        command = [str(ROOT / "scripts" / script), "--config", str(config), *options, *arguments]
+        return Job(command, self.folder, terminal=terminal)
 
     def run_killed(self, moment: str, nth: int = 1, kind: str = "job", **overrides: str) -> None:
         """A job or "backfill" in a process of its own, until kill -9 hits it as it is about to call a method for the
@@ -133,12 +136,19 @@ def rows(table: Path) -> list[dict[str, Any]]:
 class Job:
     """scripts/run as a process of its own; ends with the `with` block."""
 
-    def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        folder: Path,
+        environment: Mapping[str, str] = os.environ,
+        terminal: Terminal | None = None,
+    ) -> None:
         self.log = folder / f"job-{time.monotonic_ns()}.log"
         self._learned = self.log.with_suffix(".jsa")
         options = class_archive.java_options(self._learned if UNTIL_CAUGHT_UP in command else None)
-        environment = {"SPARK_SUBMIT_OPTS": options, **environment}
-        with self.log.open("w") as output:
+        environment = {"SPARK_SUBMIT_OPTS": options, **environment, **(terminal.environment if terminal else {})}
+        with self.log.open("w") as log:
+            output = terminal.device if terminal else log
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
 
     def __enter__(self) -> Job:

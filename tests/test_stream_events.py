@@ -6,6 +6,7 @@ What Delta tables hold after kill -9 is the business of test_chaos.py.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import time
@@ -17,6 +18,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lake import LakeHouse, event, uuids
+from terminal import Terminal
+
+# Of the job, of Spark, and of Java itself.
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ (INFO|WARN|WARNING|ERROR) |WARNING: ")
 
 
 def put(house: LakeHouse, numbers: range) -> None:
@@ -58,9 +63,18 @@ def test_drained_stopped_and_drained_again_everything_is_stored_once(house: Lake
         assert job.wait() == 0, job.output()
     assert not marker.exists()
 
+    # On a terminal there is a line that tells how far it has come; the lines of the job are above it, as elsewhere.
     put(house, range(160, 170))
-    with house.submit("--until-caught-up") as job:
-        assert job.wait() == 0, job.output()
+    with Terminal() as terminal:
+        with house.submit("--until-caught-up", terminal=terminal) as job:
+            assert job.wait() == 0, terminal.written()
+        terminal.close()
+        *above, last = terminal.lines()
+        assert last == ""
+        assert [line for line in above if line.startswith("received=10 stored=10 ")] == above[-1:]
+        assert [line for line in above if not LOG_LINE.match(line)] == above[-1:]
+        assert any(line.startswith("no micro-batch yet, ") for line in terminal.shown())
+        assert any(line.startswith("10 records, ") for line in terminal.shown())
     assert house.uuids() == uuids(range(170))
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from status_line import StatusLine
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 import class_archive
 from embedded_aws import end_with_parent
@@ -101,6 +103,7 @@ def _follow(process: subprocess.Popen[str], output: IO[str], started: float, fir
     """Shows what the job says of itself, and on a terminal that time goes by; gives the exit code."""
     assert process.stdout is not None
     lines: queue.Queue[str | None] = queue.Queue()
+    waiting = StatusLine(sys.stdout)
     threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
     while True:
         seconds = time.monotonic() - started
@@ -109,28 +112,22 @@ def _follow(process: subprocess.Popen[str], output: IO[str], started: float, fir
         with contextlib.suppress(queue.Empty):
             line = lines.get(timeout=0.2)
             if line is None:
-                _wipe()
+                waiting.clear()
                 return process.wait(END_SECONDS)
             output.write(line)
             output.flush()
             if line.startswith("received=") or "received=" in line:
                 first_batch.append(time.monotonic())
             if said := JOB_LINE.match(line.rstrip()):
-                _wipe()
+                waiting.clear()
                 print(f"  {seconds:5.1f} s  {said['said']}", flush=True)
-        if sys.stdout.isatty():
-            print(f"\r\033[K  {seconds:5.1f} s  …", end="", flush=True)
+        waiting.show(f"  {seconds:5.1f} s  …")
 
 
 def _read(stream: IO[str], lines: queue.Queue[str | None]) -> None:
     for line in stream:
         lines.put(line)
     lines.put(None)
-
-
-def _wipe() -> None:
-    if sys.stdout.isatty():
-        print("\r\033[K", end="", flush=True)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
