@@ -22,7 +22,7 @@ from deploy.wheels import NOT_PACKED, pins, write_glue_wheels
 from embedded_aws import EmbeddedAws
 from packed_cluster import PackedCluster
 
-PROVIDED = {"boto3", "botocore", "numpy", "orjson", "pyarrow", "urllib3"}
+PROVIDED = {"boto3", "botocore", "numpy", "orjson", "pandas", "pyarrow", "urllib3"}
 
 
 def build(dist: Path, umask: int = 0o022, **variables: str) -> dict[str, bytes]:

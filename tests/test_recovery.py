@@ -37,6 +37,7 @@ from event_lake.sink import EventSink
 from event_lake.storage import Storage
 from lake import LakeHouse, event, until, uuids
 
+pytestmark = pytest.mark.index_only("what is recovered is an index")
 MINUTE = 60.0
 
 

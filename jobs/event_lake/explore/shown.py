@@ -29,8 +29,8 @@ def use_style() -> None:
     pd.set_option("display.max_colwidth", WIDTH)
     if importlib.util.find_spec("matplotlib") is None:
         return
-    from cycler import cycler  # noqa: PLC0415 - whoever has no charts needs neither
-    from matplotlib import rcParams  # noqa: PLC0415
+    from matplotlib import rcParams  # noqa: PLC0415 - who has no charts does not need it
+    from matplotlib.rcsetup import cycler  # noqa: PLC0415
 
     charts: Any = CHARTS | {"axes.prop_cycle": cycler(color=COLOURS)}
     rcParams.update(charts)
