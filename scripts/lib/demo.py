@@ -111,11 +111,12 @@ def demo(count: int, seed: int, maintain: bool) -> int:
         print("\nThe report on its quality")
         report = report_quality(_job_arguments(aws), dict(os.environ))
         watch.lap("making the report")
-        tables = LakeTables(PATHS, aws.endpoint_url, aws.environment())
+        tables = LakeTables({**PATHS, "metrics": METRICS}, aws.endpoint_url, aws.environment())
         watch.lap("reading the tables with delta-rs")
         show_lake(tables)
         show_typed_view(tables)
         wrong += differences(tables, ledger)
+        wrong += counts_differ("the metrics table", _told(tables), ledger.counts())
         watch.lap("checking every event")
     _show_accounting(runs)
     _show_times(watch)
@@ -168,6 +169,12 @@ def _job_arguments(aws: EmbeddedAws) -> list[str]:
     }
     pairs = chain.from_iterable(("--set", f"{key}={value}") for key, value in settings.items())
     return ["--config", str(Path("conf") / "local.toml"), *pairs]
+
+
+def _told(tables: LakeTables) -> dict[str, int]:
+    """What the metrics of all micro-batches add up to."""
+    names = ("received", "stored", "duplicates", "quarantined", "late_dropped")
+    return {name: int(tables.one(f"SELECT sum({name}) FROM metrics")) for name in names}
 
 
 def _show_accounting(runs: list[Run]) -> None:
