@@ -64,6 +64,11 @@ class LakeHouse:
     def config(self, **overrides: str) -> Config:
         return read_config("", self._overrides(overrides))
 
+    @property
+    def lists_duplicates(self) -> bool:
+        """Spark's operator only counts them."""
+        return self.settings["dedup.engine"] == "index"
+
     def run(self, spark: SparkSession, recover: bool = False, **overrides: str) -> Counts:
         """The job in this process, until caught up; keyword arguments are settings, `lake_format="json"`."""
         config = self.config(**overrides)

@@ -156,7 +156,8 @@ def test_a_driver_that_stood_still_is_followed_by_another_and_commits_nothing_wh
     with house.submit("--until-caught-up") as job:
         assert job.wait() == 0, job.output()
     assert house.uuids() == uuids(range(100))
-    assert sorted(row["event_uuid"] for row in house.duplicates()) == uuids(range(20, 40))
+    if house.lists_duplicates:
+        assert sorted(row["event_uuid"] for row in house.duplicates()) == uuids(range(20, 40))
 
 
 def test_records_lost_to_retention_end_with_exit_code_3_and_name_the_shard(house: LakeHouse) -> None:
