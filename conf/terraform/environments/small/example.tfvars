@@ -1,0 +1,3 @@
+name        = "events-trial"
+region      = "eu-central-1"
+bucket_name = "my-bucket"
