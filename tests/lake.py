@@ -132,8 +132,8 @@ def _forget(folder: Path, name: str) -> None:
 
 
 def rows(table: Path) -> list[dict[str, Any]]:
-    """A Delta table's rows; none where there is no table yet."""
-    if not (table / "_delta_log").is_dir():
+    """A Delta table's rows; none where there is no table yet, not even its first commit in whole."""
+    if not any((table / "_delta_log").glob("[0-9]*.json")):
         return []
     return DeltaTable(str(table)).to_pyarrow_table().to_pylist()
 
