@@ -28,6 +28,7 @@ from event_lake.schema import (
     REPLAYED,
 )
 from event_lake.storage import Storage
+from event_lake.stored_rows import is_there, read_rows
 from kinesis_source.worker import forget_zip_finders
 
 FILE = "_file"  # of plain formats: where the row is, as Spark writes a path
@@ -78,7 +79,7 @@ class LakeRows:
         )
 
     def exists(self, path: str) -> bool:
-        return self._storage.exists(f"{path}/_delta_log" if self.format == "delta" else path)
+        return is_there(self._storage, self.format, path)
 
     def found(self, search: Search) -> dict[str, DataFrame]:
         """By table: the rows (FOUND) that a condition means or may mean, read once and kept."""
@@ -108,9 +109,7 @@ class LakeRows:
     def _read(self, path: str, schema: StructType) -> DataFrame:
         if not self.exists(path):
             return self._spark.createDataFrame([], StructType([*schema, StructField("_metadata", _METADATA)]))
-        if self.format == "delta":
-            return self._spark.read.format("delta").load(path)
-        return self._spark.read.schema(schema).format(self.format).options(**OPTIONS[self.format]).load(path)
+        return read_rows(self._spark, self.format, path, schema)
 
     def _file(self) -> Column:
         return F.lit(None).cast("string") if self.format == "delta" else F.col("_metadata.file_path")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from event_lake.stored_rows import received, waited
 from event_lake.telemetry.measures import METRICS, PERCENTILES
 
 ACCURACY = 1000  # of percentile_approx: a thousandth of the ranks
@@ -32,10 +33,8 @@ def measured(metrics: DataFrame) -> DataFrame:
 
 def recounted(events: DataFrame, duplicates: DataFrame, quarantine: DataFrame) -> DataFrame:
     """COLUMNS from the rows: those of one micro-batch have the same `stored_at`. A pass over three of their columns."""
-    parts = {"stored": events, "duplicates": duplicates, "quarantined": quarantine}
-    frames = [rows.select(F.lit(name).alias("verdict"), "arrived_at", "stored_at") for name, rows in parts.items()]
-    rows = frames[0].unionByName(frames[1]).unionByName(frames[2])
-    counts = [F.count_if(F.col("verdict") == name).alias(name) for name in parts]
+    rows = received(events, duplicates, quarantine)
+    counts = [F.count_if(F.col("verdict") == name).alias(name) for name in ("stored", "duplicates", "quarantined")]
     spreads = [
         percentile.alias(f"{name}_{part}_seconds")
         for name, verdict in (("stored_latency", "stored"), ("duplicate_latency", "duplicates"))
@@ -52,6 +51,5 @@ def recounted(events: DataFrame, duplicates: DataFrame, quarantine: DataFrame) -
 
 def _waited(verdict: str) -> dict[str, Column]:
     """Percentiles of the seconds from a record's arrival until it was stored."""
-    seconds = (F.unix_micros("stored_at") - F.unix_micros("arrived_at")) / 1_000_000
-    of_verdict = F.when(F.col("verdict") == verdict, seconds)
+    of_verdict = F.when(F.col("verdict") == verdict, waited())
     return {part: F.percentile_approx(of_verdict, share, ACCURACY) for part, share in SHARES.items()}

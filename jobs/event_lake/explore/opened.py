@@ -21,6 +21,7 @@ from event_lake.session import create_session
 from event_lake.sink import EventSink
 from event_lake.source import kinesis_options
 from event_lake.storage import Storage, configuration_text
+from event_lake.stored_rows import is_there, rows_of
 from event_lake.upkeep.advice import advice
 from event_lake.upkeep.partitions import Partition, partitions
 
@@ -105,12 +106,7 @@ class OpenLake:
         return recounted(frames["events"], frames["duplicates"], frames["quarantine"])
 
     def _rows(self, table: str, schema: StructType) -> DataFrame:
-        path, kind = self.paths[table], self.config.lake.format
-        if self._is_delta(path):
-            return self.spark.read.format("delta").load(path)
-        if kind != "delta" and self._storage.exists(path):
-            return self.spark.read.schema(schema).format(kind).load(path)
-        return self.spark.createDataFrame([], schema)
+        return rows_of(self.spark, self._storage, self.config.lake.format, self.paths[table], schema)
 
     def _is_delta(self, path: str) -> bool:
-        return self._storage.exists(f"{path}/_delta_log")
+        return is_there(self._storage, "delta", path)

@@ -15,6 +15,7 @@ from event_lake.report.figures import TABLES, Copies, Course, Gap, Kind, Kinds, 
 from event_lake.report.period import Period, span_of, step_for, step_of
 from event_lake.schema import DUPLICATES, EVENTS, GAPS, QUARANTINE
 from event_lake.storage import Storage
+from event_lake.stored_rows import is_there, received, rows_of, waited
 
 SHARES = (0.5, 0.95, 0.99, 1.0)  # as figures.Spread has them
 ACCURACY = 1000  # of percentile_approx: a thousandth of the ranks
@@ -30,7 +31,7 @@ class Rows:
         self._period = period
 
     def is_there(self) -> bool:
-        return self._exists(self._lake.path)
+        return is_there(self._storage, self._lake.format, self._lake.path)
 
     def course(self, knows_duplicates: bool) -> Course:
         """Over time, by `stored_at`: three columns of every row of the period are read."""
@@ -40,7 +41,7 @@ class Rows:
             return Course(TABLES, timedelta(seconds=1), [], knows_duplicates=knows_duplicates)
         step = step_for(span[1] - span[0])
         counted = written.groupBy(step_of("stored_at", step).alias("start"), "verdict").agg(
-            F.count(F.lit(1)).alias("rows"), spread_of(waited("arrived_at", "stored_at")).alias("latency")
+            F.count(F.lit(1)).alias("rows"), spread_of(waited()).alias("latency")
         )
         points = _points(counted.collect())
         return Course(TABLES, timedelta(seconds=step), points, knows_duplicates=knows_duplicates)
@@ -49,7 +50,7 @@ class Rows:
         found = self._duplicates().agg(
             F.count(F.lit(1)).alias("rows"),
             F.count(F.when(~F.col("same_payload"), 1)).alias("other_bytes"),
-            spread_of(waited("arrived_at", "stored_at")).alias("recognised"),
+            spread_of(waited()).alias("recognised"),
             spread_of(F.col("gap_seconds")).alias("gap"),
         )
         row = found.collect()[0]
@@ -82,23 +83,10 @@ class Rows:
     def _written(self) -> DataFrame:
         """verdict, arrived_at, stored_at of all rows of the period."""
         events = self._rows(self._lake.path, EVENTS).where(self._period.holds(F.col("stored_at")))
-        parts = ((EVENT, events), (DUPLICATE, self._duplicates()), (BAD, self.quarantine()))
-        frames = [frame.select(F.lit(name).alias("verdict"), "arrived_at", "stored_at") for name, frame in parts]
-        return frames[0].unionByName(frames[1]).unionByName(frames[2])
+        return received(events, self._duplicates(), self.quarantine())
 
     def _rows(self, path: str, schema: StructType) -> DataFrame:
-        if not self._exists(path):
-            return self._spark.createDataFrame([], schema)
-        reader = self._spark.read
-        return (reader if self._lake.format == "delta" else reader.schema(schema)).format(self._lake.format).load(path)
-
-    def _exists(self, path: str) -> bool:
-        return self._storage.exists(f"{path}/_delta_log" if self._lake.format == "delta" else path)
-
-
-def waited(since: str, until: str) -> Column:
-    """Seconds from one time to another."""
-    return (F.unix_micros(until) - F.unix_micros(since)) / 1_000_000
+        return rows_of(self._spark, self._storage, self._lake.format, path, schema)
 
 
 def spread_of(values: Column) -> Column:

@@ -24,6 +24,7 @@ from event_lake.schema import (
     QUARANTINE_PARTITIONS,
 )
 from event_lake.storage import Storage
+from event_lake.stored_rows import is_there
 from event_lake.telemetry.measures import METRICS, METRICS_PARTITIONS
 from event_lake.upkeep.partitions import quoted
 
@@ -61,7 +62,7 @@ def register(spark: SparkSession, config: Config, database: str, say: Callable[[
     if config.metrics.table_path and lake.format == "delta":
         wanted.append(Named("metrics", config.metrics.table_path, METRICS, METRICS_PARTITIONS))
     tables = [Named(one.name, storage.qualified(one.path), one.schema, one.partitions) for one in wanted]
-    there = [one for one in tables if storage.exists(one.path if lake.format != "delta" else f"{one.path}/_delta_log")]
+    there = [one for one in tables if is_there(storage, lake.format, one.path)]
     if not there:
         raise ConfigError(f"lake.path: there is no {lake.format} table at {tables[0].path}")
     spark.sql(f"CREATE DATABASE IF NOT EXISTS `{database}`")
