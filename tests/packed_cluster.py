@@ -13,14 +13,13 @@ import tarfile
 from importlib.metadata import distribution
 from pathlib import Path
 
-import pyspark
-
 import class_archive
 from deploy.environment import INTERPRETER, NAME, pack_environment
 from deploy.release import ENVIRONMENT, MAIN_JOB, MODULES
 from deploy.wheels import NOT_PACKED, pins
 from embedded_aws import EmbeddedAws
 from lake import ROOT, Job
+from local_cluster import spark_home
 
 JARS = f"{ROOT}/.cache/jars/*"
 
@@ -30,7 +29,7 @@ class PackedCluster:
 
     def __init__(self, folder: Path, dist: Path, aws: EmbeddedAws) -> None:
         self._folder, self._dist, self._aws = folder, dist, aws
-        self.spark_home = _spark_home(folder / "spark")
+        self.spark_home = spark_home(folder / "spark")
         self._environment = folder / ENVIRONMENT
         (folder / "work").mkdir()
         pack_environment(linked_packages(folder / "packages"), _interpreter(), self._environment, folder / "work")
@@ -98,11 +97,3 @@ def linked_packages(folder: Path) -> Path:
 def _interpreter() -> str:
     """The one behind this virtual environment."""
     return os.path.realpath(sys.executable)
-
-
-def _spark_home(folder: Path) -> Path:
-    """pip's Spark under another name: a local cluster keeps its executors' folders below SPARK_HOME."""
-    folder.mkdir()
-    for part in (Path(pyspark.__file__).parent / name for name in ("bin", "jars", "python")):
-        (folder / part.name).symlink_to(part)
-    return folder

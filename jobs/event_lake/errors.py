@@ -2,6 +2,7 @@
 
 EventLakeError        1  something else; the message says what
 ├── LeaseError        1  whoever starts the drivers: another one has taken the lake over, or nobody can tell
+├── ExecutorLost      1  nobody: a start replays the micro-batch of which some was counted twice
 ├── ConfigError       2  whoever wrote the configuration: the message names the key
 ├── DataLossError     3  whoever owns stream and checkpoint: records would be lost, nothing was skipped
 └── AccountingError   4  whoever maintains this project: a micro-batch does not add up, nothing of it was written
@@ -16,6 +17,10 @@ class EventLakeError(Exception):
 
 class LeaseError(EventLakeError):
     """This driver may not write: another one has the lease, or it could not be renewed. Nothing more was committed."""
+
+
+class ExecutorLost(EventLakeError):
+    """What Spark counted of a micro-batch is too much, since some of it was read twice; nothing of it was written."""
 
 
 class ConfigError(EventLakeError):
