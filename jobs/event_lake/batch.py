@@ -15,6 +15,7 @@ from event_lake.deduplicate import Engine, Judged
 from event_lake.deduplicate.verdicts import DUPLICATE, GAP, QUARANTINED, STORED
 from event_lake.errors import EventLakeError
 from event_lake.event_types import EventTypes
+from event_lake.executors import Executors
 from event_lake.mark import BatchMark, source_offset
 from event_lake.metrics import Counts, PlanMetrics, check_accounting
 from event_lake.sink import EventSink, Volume, volumes
@@ -57,6 +58,7 @@ class BatchWriter:
         self._may_write = may_write
         self._keeper = keeper
         self._reporter = reporter
+        self._executors = Executors(spark)
         self.totals = Counts()
         self.busy = False
         self.finished: int | None = None  # the last micro-batch that is in the tables
@@ -87,6 +89,7 @@ class BatchWriter:
     def _process(self, batch: DataFrame, batch_id: int) -> Measured:
         began = time.monotonic()
         self._may_write()
+        self._executors.note()
         mark, clock = self._planned(batch_id)
         measured = Measured(mark, clock, Arrivals() if self._reporter else None, began=began)
         judged = self._judged(batch, measured)
@@ -125,17 +128,16 @@ class BatchWriter:
 
     def _write(self, judged: Judged, parts: Sequence[Volume], measured: Measured) -> None:
         counts = count(judged.counted(), parts)
+        self._executors.check_lost(measured.mark.batch_id, counts)
         check_accounting(measured.mark.batch_id, counts)
         judged.check(counts.stored)
         measured.counts, measured.parts = counts, parts
-        measured.tables = self._sink.write(judged.rows, parts, measured.mark, datetime.now(UTC), self._may_write)
-        self._may_write()
-        with measured.phase("index"):
-            judged.remember()
+        with measured.looking(judged.rows):
+            measured.tables = self._sink.write(judged.rows, parts, measured.mark, datetime.now(UTC), self._may_write)
+            self._may_write()
+            with measured.phase("index"):
+                judged.remember()
         measured.index = self._engine.size()
-        if measured.arrivals:
-            with measured.phase("measuring"):
-                measured.arrivals.look(judged.rows, parts)
         if counts.contract_broken:
             tell_broken(judged.rows, measured.mark.batch_id)
 
