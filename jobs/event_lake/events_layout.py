@@ -1,8 +1,8 @@
 """How the events table is laid out: by which columns it is partitioned, and whether it has payloads as VARIANT, too.
 
 The VARIANT stands beside the payload, not in its place: it is a value and not a text, so order and spacing of an
-event's JSON, and numbers of more than 38 digits, are not in it. A payload that Spark makes no VARIANT of (1,000 levels
-deep, names over 50,000 characters, numbers over 1,000 digits: Jackson's bounds, seen on Spark 4.1) has null there.
+event's JSON, and numbers of more than 38 digits, are not in it. A payload that Spark makes no VARIANT of (over 1,000
+levels, names over 50,000 characters, numbers over 1,000 digits: Jackson's bounds, seen on Spark 4.1) has null there.
 """
 
 from __future__ import annotations
