@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 import pyspark.sql.types
 import pytest
@@ -90,11 +91,15 @@ def _columns(file: str) -> set[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_delta_rs_reads_all_rows_beside_a_plain_variant_and_says_that_it_does_not_know_a_shredded_one(
+def test_duckdb_reads_either_form_and_delta_rs_the_plain_one_and_says_that_it_does_not_know_the_other(
     lake_with: Callable[..., Any], form: str
 ) -> None:
     lake = lake_with(f"lake.payload_variant={form}")
     lake.write(0)
+    files = duckdb.read_parquet(lake.files())
+    found = duckdb.sql("SELECT typeof(payload_variant), (payload_variant::JSON)->>'event_uuid' = event_uuid FROM files")
+    assert found.fetchall() == [("VARIANT", True)] * 4
+    del files
     if form == "plain":
         assert json.loads(lake.rows()[0]["payload"])["event_uuid"] == lake.rows()[0]["event_uuid"]
         assert len(lake.rows()) == 4
