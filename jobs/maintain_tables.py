@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--repartition",
         action="store_true",
-        help="first write an events table anew that lake.partition_by does not fit",
+        help="first write an events table anew that lake.partition_by or lake.payload_variant does not fit",
     )
     given, _ = parser.parse_known_args(arguments)  # Glue adds arguments of its own
     return exit_code_of(given, lambda config: _maintain(config, given))

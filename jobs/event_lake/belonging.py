@@ -48,15 +48,23 @@ def check_belonging(checkpoint: CheckpointLog, sink: EventSink, source: Source, 
 
 
 def check_layout(sink: EventSink) -> None:
-    """Raises ConfigError where the events table is partitioned by other columns than lake.partition_by says."""
+    """Raises ConfigError where the events table is partitioned by other columns than lake.partition_by says, or has
+    payloads in another form than lake.payload_variant."""
     found = sink.tables[STORED].partitioned_by()
-    wanted = sink.partitions
+    wanted = sink.layout.partitions
     if found is not None and found != wanted:
         raise ConfigError(
             f"lake.partition_by asks for an events table by {', '.join(wanted)}, but {sink.tables[STORED].path} is "
             f"partitioned by {', '.join(found)}. Nothing was read. Set lake.partition_by back to {found[-1]}. Where "
             "the table is to change, maintain_tables.py --repartition writes a Delta table anew (docs/tables.md); for "
             "plain files the stream is read into a new table."
+        )
+    variant = sink.tables[STORED].payload_variant()
+    if variant not in (None, sink.layout.variant):
+        raise ConfigError(
+            f'lake.payload_variant is "{sink.layout.variant}", but {sink.tables[STORED].path} was made with '
+            f'"{variant}". Nothing was read. Set it back to "{variant}". Where the table is to change, '
+            "maintain_tables.py --repartition writes it anew (docs/tables.md)."
         )
 
 

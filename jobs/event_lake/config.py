@@ -24,6 +24,7 @@ LONGEST = timedelta(days=365)
 FORMATS = ("delta", "parquet", "json")
 ENGINES = ("index", "spark")
 LEVELS = ("date", "hour")
+VARIANTS = ("off", "plain", "shredded")
 MOST_BUCKETS = 4096
 CONTRACT_MODES = ("quarantine", "count", "off")
 CLOUDWATCH = ("", "log", "api")
@@ -73,6 +74,7 @@ class Lake:
     deletions_path: str = ""
     format: str = "delta"
     partition_by: str = "date"
+    payload_variant: str = "off"
     target_file_size: Bytes = Bytes(128 * 1024 * 1024)
     new_types_per_day: int = 1000
 
@@ -284,6 +286,12 @@ def _check(config: Config) -> None:
     _check_source(config.source)
     _one_of("lake.format", config.lake.format, FORMATS)
     _one_of("lake.partition_by", config.lake.partition_by, LEVELS)
+    _one_of("lake.payload_variant", config.lake.payload_variant, VARIANTS)
+    if config.lake.payload_variant != "off" and config.lake.format != "delta":
+        raise ConfigError(
+            f"lake.payload_variant is {config.lake.payload_variant!r}, which lake.format {config.lake.format!r} cannot "
+            'hold; set it to "off", or lake.format to "delta"'
+        )
     _one_of("dedup.engine", config.dedup.engine, ENGINES)
     _one_of("contracts.mode", config.contracts.mode, CONTRACT_MODES)
     if not 1 <= config.dedup.buckets <= MOST_BUCKETS:

@@ -64,8 +64,13 @@ class DeltaLog:
 
     def partition_columns(self) -> tuple[str, ...] | None:
         """None where there is no table."""
+        metadata = self.metadata()
+        return None if metadata is None else tuple(metadata.partitionSchema().fieldNames())
+
+    def metadata(self) -> Any:
+        """Delta's own; None where there is no table."""
         snapshot = self._snapshot()
-        return None if snapshot.version() < 0 else tuple(snapshot.metadata().partitionSchema().fieldNames())
+        return None if snapshot.version() < 0 else snapshot.metadata()
 
     def marks(self) -> Iterator[BatchMark]:
         """The marks in the commits, the newest first. Commits of others than event-lake have none."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -10,18 +11,21 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, MapType, StructType
 
 from event_lake.delta_log import Commit, DeltaLog
+from event_lake.events_layout import PAYLOAD_VARIANT, variant_in
 from event_lake.mark import BatchMark, LastBatch, older_than_table
 
 # Whole records, and what producers choose: as file statistics their prefixes would stand in the table's log. And what
 # differs in every row, or takes all of its values in every file: the least and the greatest tell nothing there.
 WITHOUT_STATISTICS = (
-    *("payload", "data", "detail", "event_uuid", "event_subtype", "partition_key"),
+    *("payload", PAYLOAD_VARIANT, "data", "detail", "event_uuid", "event_subtype", "partition_key"),
     *("shard_id", "sequence_number", "sub_sequence_number"),
 )
 # Delta keeps no least and greatest of these, and refuses to be asked for them.
 UNORDERED = (BooleanType, MapType)
 # Of a bad record the name may be anything that was sent.
 UNCHECKED = {"quarantine": ("event_name",), "replayed": ("event_name",)}
+
+NO_PROPERTIES: Mapping[str, str] = MappingProxyType({})
 
 # From here on a transaction's number says that its identifier is out of use, and what its last micro-batch was.
 RETIRED = 2**62
@@ -31,7 +35,14 @@ class DeltaTableWriter:
     """One Delta table. Idempotence rests on Delta's own transaction identifiers (txnAppId, txnVersion)."""
 
     def __init__(
-        self, spark: SparkSession, log: DeltaLog, role: str, schema: StructType, partitions: Sequence[str]
+        self,
+        spark: SparkSession,
+        log: DeltaLog,
+        role: str,
+        schema: StructType,
+        partitions: Sequence[str],
+        *,
+        properties: Mapping[str, str] = NO_PROPERTIES,
     ) -> None:
         self._spark = spark
         self._path = log.path
@@ -39,22 +50,27 @@ class DeltaTableWriter:
         self._role = role
         self._schema = schema
         self._partitions = partitions
+        self._properties = properties
 
     @property
     def path(self) -> str:
         return self._path
 
     def create(self) -> None:
+        if self._log.exists():
+            return  # Delta would find that out too, by way of a plan
         left_out = (*WITHOUT_STATISTICS, *UNCHECKED.get(self._role, ()), *self._partitions)
         measured = [f.name for f in self._schema if f.name not in left_out and not isinstance(f.dataType, UNORDERED)]
-        (
+        table = (
             DeltaTable.createIfNotExists(self._spark)
             .location(self._path)
             .addColumns(self._schema)
             .partitionedBy(*self._partitions)
             .property("delta.dataSkippingStatsColumns", ",".join(measured))
-            .execute()
         )
+        for key, value in self._properties.items():
+            table = table.property(key, value)
+        table.execute()
 
     def is_untouched(self) -> bool:
         return self._log.is_untouched(self._app_id(""))
@@ -85,6 +101,10 @@ class DeltaTableWriter:
 
     def partitioned_by(self) -> tuple[str, ...] | None:
         return self._log.partition_columns()
+
+    def payload_variant(self) -> str | None:
+        metadata = self._log.metadata()
+        return None if metadata is None else variant_in(metadata)
 
     def values(self, column: str) -> set[str]:
         return self._log.partition_values(column)

@@ -78,6 +78,9 @@ class FileTableWriter:
             folder = levels[0].path
         return tuple(names) or None
 
+    def payload_variant(self) -> None:
+        return None  # plain files have no such column
+
     def values(self, column: str) -> set[str]:
         names = (entry.name.partition("=") for entry in self._storage.entries(self._path) if entry.is_folder)
         return {value for name, _, value in names if name == column}

@@ -27,6 +27,8 @@ FIXED = {
     "spark.speculation": "false",
     # Microseconds with their time zone, as every other engine reads them; Spark's default is the old INT96.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # Of repeated keys the last counts, as in everything else that reads an event.
+    "spark.sql.variant.allowDuplicateKeys": "true",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }

@@ -21,14 +21,14 @@ from pyspark.sql.types import StructType
 from event_lake.config import Lake
 from event_lake.deduplicate.verdicts import DUPLICATE, GAP, QUARANTINED, STORED
 from event_lake.delta_log import Commit, DeltaLog
-from event_lake.delta_table import DeltaTableWriter
+from event_lake.delta_table import NO_PROPERTIES, DeltaTableWriter
+from event_lake.events_layout import layout_of
 from event_lake.file_table import FileTableWriter
 from event_lake.hash_join import left_join_by_hash
 from event_lake.mark import BatchMark, LastBatch
 from event_lake.schema import (
     DUPLICATES,
     DUPLICATES_PARTITIONS,
-    EVENTS_LAYOUTS,
     GAPS,
     GAPS_PARTITIONS,
     HOUR,
@@ -67,6 +67,9 @@ class TableWriter(Protocol):
 
     def partitioned_by(self) -> tuple[str, ...] | None:
         """The partition columns that the table was made with; None where there is nothing yet that has any."""
+
+    def payload_variant(self) -> str | None:
+        """What lake.payload_variant was when the table was made; None where there is none."""
 
     def values(self, column: str) -> set[str]:
         """The values of a partition column, without reading rows."""
@@ -131,19 +134,27 @@ class EventSink:
         self._most_bytes = lake.target_file_size.count
         self._parallelism = spark.sparkContext.defaultParallelism
         self._duplicate_payloads = lake.duplicate_payloads
-        self.partitions = EVENTS_LAYOUTS[lake.partition_by][1]  # of the events table
+        self.layout = layout_of(lake)  # of the events table
 
-        def table(path: str, role: str, schema: StructType, partitions: Sequence[str]) -> TableWriter:
+        def table(
+            path: str,
+            role: str,
+            schema: StructType,
+            partitions: Sequence[str],
+            properties: Mapping[str, str] = NO_PROPERTIES,
+        ) -> TableWriter:
             path = storage.qualified(path)
             if lake.format == "delta":
-                return DeltaTableWriter(spark, DeltaLog(spark, storage, path), role, schema, partitions)
+                return DeltaTableWriter(
+                    spark, DeltaLog(spark, storage, path), role, schema, partitions, properties=properties
+                )
             return FileTableWriter(storage, path, lake.format, schema, partitions)
 
         self._tables: dict[str, TableWriter] = {
             QUARANTINED: table(lake.quarantine_path, "quarantine", QUARANTINE, QUARANTINE_PARTITIONS),
             DUPLICATE: table(lake.duplicates_path, "duplicates", DUPLICATES, DUPLICATES_PARTITIONS),
             GAP: table(lake.gaps_path, "gaps", GAPS, GAPS_PARTITIONS),
-            STORED: table(lake.path, "events", *EVENTS_LAYOUTS[lake.partition_by]),
+            STORED: table(lake.path, "events", self.layout.schema, self.layout.partitions, self.layout.properties),
         }
 
     @property
@@ -189,6 +200,8 @@ class EventSink:
             began = time.monotonic()
             if not written[verdict]:
                 rows = self._gathered(self._rows(judged, verdict), own[verdict], now)
+                if verdict == STORED:
+                    rows = self.layout.completed(rows)  # what can be made of the rest need not change places with it
                 table.append(rows, replace(mark, stored_at=now.isoformat()), may_write)
             done[verdict] = TableWrite(time.monotonic() - began, written[verdict], now)
         return done

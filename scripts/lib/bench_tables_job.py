@@ -13,6 +13,7 @@ import os
 import random
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,16 +28,18 @@ from pyspark.sql import functions as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "jobs"))
 from event_lake.config import Checkpoint, Config, Dedup, Lake, Maintenance, Source, Trigger
+from event_lake.deduplicate.verdicts import STORED
 from event_lake.delta_log import newest_snapshot
 from event_lake.mark import BatchMark
 from event_lake.schema import JUDGED_RECORD
 from event_lake.session import create_session
-from event_lake.sink import EventSink, volumes
+from event_lake.sink import EventSink, Volume
 from event_lake.storage import Storage
 from event_lake.upkeep.keeper import Keeper
 from event_lake.upkeep.partitions import partitions
 from event_lake.upkeep.settings import for_new_tables, table_paths
 from event_lake.upkeep.stopped import StoppedLake
+from event_lake.upkeep.vacuum import BackgroundVacuum
 
 START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 DAY = 1440
@@ -93,7 +96,8 @@ class Day:
         self._sink = EventSink(spark, storage, lake)
         self._sink.create()
         paths = table_paths(storage, lake)
-        self._keeper = Keeper(spark, storage, paths, config.maintenance, clock=lambda: self._now)
+        vacuum = BackgroundVacuum(spark, storage, paths, config.maintenance.vacuum_every)
+        self._keeper = Keeper(spark, paths, config.maintenance, vacuum, clock=lambda: self._now)
         self._done = Event()
         self._beside = Thread(target=self._keep_beside)
         if mode == "beside":
@@ -103,8 +107,8 @@ class Day:
         """Writes a micro-batch; says how long it took, in seconds, and every now and then what the log has grown to."""
         self._now = START + timedelta(minutes=number)
         records = minute(number, self._given.types, self._given.rows)
-        frame = self._spark.createDataFrame(records, JUDGED_RECORD).persist()
-        parts = volumes(frame)
+        frame = self._spark.createDataFrame(records, JUDGED_RECORD)
+        parts = volumes_of(records)
         mark = BatchMark(QUERY, number, json.dumps({"logOffset": number}), None)
         for key, value in DELTAS_OWN.get(self.mode, {}).items():
             self._spark.conf.set(key, value)
@@ -113,7 +117,6 @@ class Day:
         wrote, after = time.monotonic(), cpu_seconds()
         for key in DELTAS_OWN.get(self.mode, {}):
             self._spark.conf.unset(key)
-        frame.unpersist()
         if self.mode == "between":
             self._keeper.after_batch(number)
         line = {"write": wrote - began, "cpu": after - used, "pause": time.monotonic() - wrote}
@@ -207,6 +210,15 @@ def cpu_seconds() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def volumes_of(records: pa.Table) -> list[Volume]:
+    """What the job counts by Spark, in which it is not what is measured here."""
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for kind, data in zip(records["event_type"].to_pylist(), records["data"].to_pylist(), strict=True):
+        sizes[kind].append(len(data))
+    day = records["created_datetime"][0].as_py().date().isoformat()
+    return [Volume(STORED, kind, day, len(found), sum(found)) for kind, found in sizes.items()]
+
+
 def minute(number: int, types: int, rows: int) -> pa.Table:
     """A micro-batch as JUDGED_RECORD; payloads of about 360 bytes."""
     chance = random.Random(number)
@@ -232,6 +244,7 @@ def minute(number: int, types: int, rows: int) -> pa.Table:
     instant = pa.scalar(at, pa.timestamp("us", tz="UTC"))
     columns = {
         **{name: pa.nulls(count, pa.string()) for name in ("problem", "detail")},
+        **{name: pa.nulls(count, pa.int64()) for name in ("key_hi", "key_lo")},  # deduplication has done with them
         **{name: pa.repeat(pa.scalar(value), count) for name, value in same.items()},
         "event_uuid": pa.array(uuids),
         "event_name": pa.array([f"{kind}:started" for kind in kinds]),

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from demo_job import LOGS, ROOT, JobFailed, Run, maintain_tables, report_quality, run_job
+from demo_compaction import show_compaction
+from demo_job import LOGS, ROOT, JobFailed, Run, report_in_the_making, run_job
 from demo_typed_view import show_typed_view
 from demo_view import show_lake
 from lake_check import counts_differ, differences
@@ -37,8 +38,8 @@ FIRST_WAVE = 0.6  # of the generated events; the second wave has copies of event
 PATHS = {name: f"s3a://{BUCKET}/lake/{name}" for name in ("events", "quarantine", "duplicates")}
 METRICS = f"s3a://{BUCKET}/lake/metrics"
 CONTRACTS = ROOT / "conf" / "contracts"
-# Two waves make two small files a partition, which would not be worth it elsewhere.
-WHAT_IS_SMALL = ["--set", "maintenance.most_small_files=2"]
+# Two waves make two small files a partition, which nobody would put together elsewhere.
+TWO_ARE_MANY = ["--set", "maintenance.most_small_files=2"]
 DIFFERENCES_SHOWN = 20
 
 
@@ -64,12 +65,11 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="demo", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=20_000, help="how many events to make up (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="another seed makes other events (default %(default)s)")
-    parser.add_argument("--maintain", action="store_true", help="then put the tables' small files together, too")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
-        return demo(options.count, options.seed, options.maintain)
+        return demo(options.count, options.seed)
     except (JobFailed, NotAccepted, UsageError) as error:
         print(f"\ndemo: FAILED: {error}")
         return 1
@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-def demo(count: int, seed: int, maintain: bool) -> int:
+def demo(count: int, seed: int) -> int:
     watch, ledger = Stopwatch(), Ledger()
     with EmbeddedAws() as aws:
         _use_only(aws)
@@ -92,32 +92,31 @@ def demo(count: int, seed: int, maintain: bool) -> int:
         first = islice(puts, int(count * FIRST_WAVE))
         runs: list[Run] = []
         wrong: list[str] = []
-        for number, (more, wave) in enumerate(((samples(), first), ([], puts)), start=1):
+        waves = ((samples(), first, []), ([], puts, TWO_ARE_MANY))
+        for number, (more, wave, settings) in enumerate(waves, start=1):
             before = ledger.counts()
             _put(kinesis, more, wave, ledger)
             seconds = watch.lap(f"putting wave {number}")
             print(f"\nWave {number}: {ledger.received - before['received']:,} records put in {seconds:.1f} s")
             print(f"The job, {'first run' if number == 1 else 'started again from its checkpoint'}:")
-            run = run_job(f"run-{number}", _job_arguments(aws), dict(os.environ))
+            run = run_job(f"run-{number}", [*_job_arguments(aws), *settings], dict(os.environ))
             watch.lap(f"job, run {number} ({run.seconds_to_first_batch:.1f} s to the end of its first micro-batch)")
             expected = {key: total - before[key] for key, total in ledger.counts().items()}
             wrong += counts_differ(f"run {number}", run.report, expected)
             runs.append(run)
 
-        if maintain:
-            print("\nMaintenance, while the job is stopped: small files are put together")
-            maintain_tables([*_job_arguments(aws), *WHAT_IS_SMALL], dict(os.environ))
-            watch.lap("maintaining the tables")
-        print("\nThe report on its quality")
-        report = report_quality(_job_arguments(aws), dict(os.environ))
-        watch.lap("making the report")
-        tables = LakeTables({**PATHS, "metrics": METRICS}, aws.endpoint_url, aws.environment())
-        watch.lap("reading the tables with delta-rs")
-        show_lake(tables)
-        show_typed_view(tables)
-        wrong += differences(tables, ledger)
-        wrong += counts_differ("the metrics table", _told(tables), ledger.counts())
-        watch.lap("checking every event")
+        with report_in_the_making(_job_arguments(aws), dict(os.environ)) as report_made:
+            tables = LakeTables({**PATHS, "metrics": METRICS}, aws.endpoint_url, aws.environment())
+            watch.lap("reading the tables with delta-rs")
+            show_lake(tables)
+            show_compaction(tables)
+            show_typed_view(tables)
+            wrong += differences(tables, ledger)
+            wrong += counts_differ("the metrics table", _told(tables), ledger.counts())
+            watch.lap("checking every event")
+            print("\nThe report on its quality, which was begun before the tables were read")
+            report = report_made()
+            watch.lap("waiting for the report")
     _show_accounting(runs)
     _show_times(watch)
     code = _verdict(wrong, ledger, watch.total)

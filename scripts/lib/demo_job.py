@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -27,8 +28,8 @@ LOGS = ROOT / ".cache" / "demo"
 LIMIT_SECONDS = 300.0
 END_SECONDS = 10.0
 LOG_LINES_SHOWN = 25
-# Of a job's own log, on standard output, and what maintenance says of each table.
-JOB_LINE = re.compile(r"(?:[-0-9]+ [0-9:,]+ (?:INFO|WARNING|ERROR) \S+ |(?=table=))(?P<said>.*)")
+# Of a job's own log, on standard output.
+JOB_LINE = re.compile(r"[-0-9]+ [0-9:,]+ (?:INFO|WARNING|ERROR) \S+ (?P<said>.*)")
 
 
 class JobFailed(Exception):
@@ -55,27 +56,37 @@ def run_job(name: str, arguments: list[str], environment: dict[str, str]) -> Run
     return Run(json.loads(report.read_text()), seconds, seconds if first_batch is None else first_batch - started)
 
 
-def maintain_tables(arguments: list[str], environment: dict[str, str]) -> None:
-    """Runs the maintenance of a lake whose job is stopped. Raises JobFailed."""
-    _run(LOGS / "maintain-tables.log", ["maintain-tables", *arguments], environment)
-
-
-def report_quality(arguments: list[str], environment: dict[str, str]) -> Path:
-    """Makes the page on the lake's quality, and gives its path. Raises JobFailed."""
+@contextlib.contextmanager
+def report_in_the_making(arguments: list[str], environment: dict[str, str]) -> Iterator[Callable[[], Path]]:
+    """Makes the page on the lake's quality meanwhile; yields what waits for it and gives its path, or raises
+    JobFailed."""
     page = LOGS / "quality.html"
     page.unlink(missing_ok=True)
-    _run(LOGS / "report-quality.log", ["report-quality", *arguments, "--output", page.as_uri()], environment)
-    return page.relative_to(ROOT)
+    command = ["report-quality", *arguments, "--output", page.as_uri()]
+    with _running(LOGS / "report-quality.log", command, environment) as ended:
+
+        def made() -> Path:
+            ended()
+            return page.relative_to(ROOT)
+
+        yield made
 
 
 def _run(log: Path, command: list[str], environment: dict[str, str]) -> float | None:
     """Runs one of the scripts; gives the moment at which its first micro-batch ended. Raises JobFailed."""
+    with _running(log, command, environment) as ended:
+        return ended()
+
+
+@contextlib.contextmanager
+def _running(log: Path, command: list[str], environment: dict[str, str]) -> Iterator[Callable[[], float | None]]:
+    """One of the scripts; yields what waits for its end, as `_run` does. Whatever still runs then is ended."""
     LOGS.mkdir(parents=True, exist_ok=True)
     learned = log.with_suffix(".jsa")
     learned.unlink(missing_ok=True)
     if not class_archive.is_there():
         print("  (once: at its end Java writes down the classes it loaded, for faster starts)", flush=True)
-    first_batch: list[float] = []
+    started, first_batch = time.monotonic(), list[float]()
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             [str(ROOT / "scripts" / command[0]), *command[1:]],
@@ -89,14 +100,18 @@ def _run(log: Path, command: list[str], environment: dict[str, str]) -> float | 
             start_new_session=True,  # so that Ctrl-C reaches the demo alone, which then ends the job
             preexec_fn=end_with_parent,  # noqa: PLW1509 (it calls the kernel, nothing of Python's)
         )
+
+        def ended() -> float | None:
+            code = _follow(process, output, started, first_batch)
+            if code != 0:
+                raise JobFailed(f"the job ended with exit code {code}; the end of {_shown(log)}:\n{_tail(log)}")
+            class_archive.keep(learned)
+            return first_batch[0] if first_batch else None
+
         try:
-            code = _follow(process, output, time.monotonic(), first_batch)
+            yield ended
         finally:
             _end(process)
-    if code != 0:
-        raise JobFailed(f"the job ended with exit code {code}; the end of {_shown(log)}:\n{_tail(log)}")
-    class_archive.keep(learned)
-    return first_batch[0] if first_batch else None
 
 
 def _follow(process: subprocess.Popen[str], output: IO[str], started: float, first_batch: list[float]) -> int:

@@ -24,8 +24,8 @@ from kinesis_server import KinesisServer
 from lake import LakeHouse, event
 
 
-def keeper_of(lake: Any, pause: timedelta = timedelta(seconds=60), **arguments: Any) -> Keeper:
-    maintenance = dataclasses.replace(lake.maintenance, longest_pause=pause)
+def keeper_of(lake: Any, pause: timedelta = timedelta(seconds=60), most: int = 3, **arguments: Any) -> Keeper:
+    maintenance = dataclasses.replace(lake.maintenance, longest_pause=pause, most_small_files=most)
     paths = [str(path) for path in lake.paths.values()]
     never = BackgroundVacuum(lake.spark, lake.storage, paths, timedelta(0))
     return Keeper(lake.spark, paths, maintenance, never, **arguments)
@@ -34,7 +34,7 @@ def keeper_of(lake: Any, pause: timedelta = timedelta(seconds=60), **arguments: 
 def test_many_small_files_are_put_together_after_some_micro_batches(make_lake: Callable[[int], Any]) -> None:
     lake = make_lake(3)
     before = {table: lake.rows(table) for table in lake.paths}
-    keeper = keeper_of(lake)
+    keeper = keeper_of(lake, most=50, clock=lambda: datetime.now(UTC) + timedelta(hours=2))  # their day is over
     keeper.after_batch(LOOK_EVERY - 2)
     assert len(lake.files()) == 6
     for later in range(len(lake.paths)):  # a table a pass
@@ -45,6 +45,12 @@ def test_many_small_files_are_put_together_after_some_micro_batches(make_lake: C
         "events_duplicates": 1,
     }
     assert {table: lake.rows(table) for table in lake.paths} == before
+
+
+def test_where_two_small_files_are_too_many_it_looks_after_each_micro_batch(make_lake: Callable[[int], Any]) -> None:
+    lake = make_lake(2)
+    keeper_of(lake, most=2).after_batch(0)
+    assert len(lake.files("quarantine")) == 1
 
 
 def test_the_commit_of_a_micro_batch_is_told_from_that_of_a_compaction_behind_it(

@@ -79,7 +79,7 @@ def test_a_table_that_is_written_anew_by_the_hour_has_every_row_knows_every_micr
     lake.write(2)
     assert len(lake.rows()) == 12
     maintained()
-    assert any("has its partition columns already" in line for line in said)
+    assert any("is laid out so already" in line for line in said)
     assert {part.files for part in lake.partitions()} == {1}
 
     with_level(lake, "date")

@@ -28,7 +28,8 @@ from event_lake.upkeep.vacuum import BackgroundVacuum
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 10  # micro-batches: in fewer, no partition gets many files
+LOOK_EVERY = 10  # micro-batches at most
+LOOK_SHARE = 5  # and at least as often as a partition gets a fifth of most_small_files
 TAG = "event-lake-compaction"
 CANCEL_SECONDS = 0.1
 # What opening a file and what one more partition cost, as if they were bytes to read and write.
@@ -83,6 +84,7 @@ class Keeper:
         self._clock = clock
         self._session = compaction_session(spark)
         self._vacuum = vacuum
+        self._look_every = min(LOOK_EVERY, max(maintenance.most_small_files // LOOK_SHARE, 1))
         self._rate = FIRST_RATE
         self._waiting: list[Waiting] = []
         self._too_big: set[tuple[str, str]] = set()
@@ -95,7 +97,7 @@ class Keeper:
         if not self._maintenance.longest_pause:
             return
         self._vacuum.start_if_due(self._clock())
-        if not self._waiting and (batch_id + 1) % LOOK_EVERY == 0:
+        if not self._waiting and (batch_id + 1) % self._look_every == 0:
             self._waiting = self._look()
         if self._waiting:
             self._pass()

@@ -1,4 +1,4 @@
-"""Writing a Delta table anew by other partition columns, in one commit.
+"""Writing a Delta table anew by other partition columns, or with other forms of the payload, in one commit.
 
 Delta fixes a table's partition columns when it is made; an overwrite with another schema may change them, and leaves
 what else the log says: properties, and the numbers of the micro-batches that are in (seen on 4.2). Readers go from one
@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 
 from event_lake.delta_log import newest_snapshot
 from event_lake.errors import EventLakeError
-from event_lake.schema import EVENTS_LAYOUTS, HOUR
+from event_lake.events_layout import SHREDDED, SHREDDING, EventsLayout, variant_in
+from event_lake.schema import HOUR
 from event_lake.upkeep.compaction import last_mark
 
 
@@ -35,24 +36,29 @@ class Repartitioned:
 
 
 def repartition(
-    session: SparkSession, path: str, level: str, target: int, may_write: Callable[[], None]
+    session: SparkSession, path: str, layout: EventsLayout, target: int, may_write: Callable[[], None]
 ) -> Repartitioned | None:
-    """Gives an events table the layout of this level (schema.EVENTS_LAYOUTS); None where it has that. `target`: the
-    size in bytes that files should have. The session should keep settings of its own."""
+    """Gives an events table this layout; None where it has that. `target`: the size in bytes that files should have.
+    The session should keep settings of its own."""
     began = time.monotonic()
-    schema, columns = EVENTS_LAYOUTS[level]
+    columns = layout.partitions
     before = newest_snapshot(session, path)
-    if tuple(before.metadata().partitionSchema().fieldNames()) == columns:
+    variant = variant_in(before.metadata())
+    if (tuple(before.metadata().partitionSchema().fieldNames()), variant) == (columns, layout.variant):
         return None
     rows = session.read.format("delta").load(path).withColumn(HOUR, F.hour("created_datetime"))
+    rows = layout.completed(rows).select(layout.schema.fieldNames())
     expected = rows.count()
     # Rows of a partition come together, and large partitions are cut.
     session.conf.set("spark.databricks.delta.optimizeWrite.binSize", f"{target // 1024**2}m")
-    writer = rows.select(schema.fieldNames()).write.format("delta").mode("overwrite").partitionBy(*columns)
+    writer = rows.write.format("delta").mode("overwrite").partitionBy(*columns)
     writer = writer.option("overwriteSchema", "true").option("optimizeWrite", "true")
     if mark := last_mark(session, path):
         writer = writer.option("userMetadata", mark)
     may_write()
+    if SHREDDED in (variant, layout.variant) and variant != layout.variant:
+        shreds = str(layout.variant == SHREDDED).lower()
+        session.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('{SHREDDING}' = '{shreds}')")
     writer.save(path)
     after = newest_snapshot(session, path)
     found = session.read.format("delta").load(path).count()

@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 
 from event_lake.config import Config
 from event_lake.errors import ConfigError
+from event_lake.events_layout import layout_of
 from event_lake.lease import stopped_lake
-from event_lake.schema import EVENTS_LAYOUTS
 from event_lake.storage import Storage
 from event_lake.upkeep.advice import advice
 from event_lake.upkeep.compaction import compact, compaction_session, due
@@ -83,15 +83,16 @@ class StoppedLake:
             self._maintain(path, dry_run)
 
     def _repartition(self, path: str, dry_run: bool) -> None:
-        level = self._lake.partition_by
+        layout = layout_of(self._lake)
         if dry_run:
             self._say(
-                f"table={path} would_write_anew partition_by={','.join(EVENTS_LAYOUTS[level][1])}, if it has others"
+                f"table={path} would_write_anew partition_by={','.join(layout.partitions)} "
+                f"payload_variant={layout.variant}, if it is laid out otherwise"
             )
             return
         session = compaction_session(self._spark)
-        done = repartition(session, path, level, self._target, self._may_write)
-        self._say(f"table={path} {f'written_anew {done}' if done else 'has its partition columns already'}")
+        done = repartition(session, path, layout, self._target, self._may_write)
+        self._say(f"table={path} {f'written_anew {done}' if done else 'is laid out so already'}")
 
     def _maintain(self, path: str, dry_run: bool) -> None:
         now = self._clock()
