@@ -17,7 +17,7 @@ from event_lake.config import ENGINES, Checkpoint, Config, Dedup, Lake, Source, 
 from event_lake.session import create_session
 from event_lake.storage import Storage
 from kinesis_server import KinesisServer
-from lake import ENGINE_VARIABLE, LakeHouse
+from lake import CLASSES_VARIABLE, ENGINE_VARIABLE, LakeHouse
 
 JARS = Path(__file__).resolve().parent.parent / ".cache" / "jars"
 
@@ -72,7 +72,8 @@ def small_session(home: Path) -> SparkSession:
         "driver.host": "127.0.0.1",
         "driver.bindAddress": "127.0.0.1",
         "driver.memory": "1g",
-        "driver.extraClassPath": f"{JARS}/*",
+        # Behind the jars a folder for classes that a test compiles (connector_stand_in.py).
+        "driver.extraClassPath": f"{JARS}/*:{os.environ.get(CLASSES_VARIABLE, home / 'classes')}",
         # Short runs on few cores: the second compiler and a parallel collector cost half of the time.
         "driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.home={home}",
         "local.dir": str(home / "local"),
