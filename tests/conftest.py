@@ -67,13 +67,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
 def small_session(home: Path) -> SparkSession:
     """The session as `create_session` makes it for the job, small and on loopback."""
+    # For classes that a test compiles (connector_stand_in.py); Java takes no folder that comes later.
+    classes = Path(os.environ.get(CLASSES_VARIABLE, home / "classes"))
+    classes.mkdir(exist_ok=True)
     small = {
         "master": "local[2]",
         "driver.host": "127.0.0.1",
         "driver.bindAddress": "127.0.0.1",
         "driver.memory": "1g",
-        # Behind the jars a folder for classes that a test compiles (connector_stand_in.py).
-        "driver.extraClassPath": f"{JARS}/*:{os.environ.get(CLASSES_VARIABLE, home / 'classes')}",
+        "driver.extraClassPath": f"{JARS}/*:{classes}",
         # Short runs on few cores: the second compiler and a parallel collector cost half of the time.
         "driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.home={home}",
         "local.dir": str(home / "local"),

@@ -25,7 +25,6 @@ def install(spark: SparkSession) -> Path:
     """Compiles the stand-ins into the folder that `small_session` has put on the class path; gives that folder."""
     folder = Path(spark.conf.get("spark.driver.extraClassPath").rpartition(":")[2])
     if not (folder / SERVICES).exists():
-        folder.mkdir(exist_ok=True)
         _compile(spark, sorted(SOURCES.glob("*.java")), folder)
         services = folder / SERVICES
         services.parent.mkdir(parents=True)
