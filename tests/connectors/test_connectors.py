@@ -6,14 +6,16 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
 import connector_stand_in
 from connector_stand_in import ARRIVED, Record, StandInStream
+from event_lake.belonging import check_source
+from event_lake.config import read_config
 from event_lake.connectors import options
+from event_lake.connectors.limits import check_limits
 from event_lake.errors import ConfigError
 from event_lake.metrics import Counts
 from event_lake.pipeline import run
@@ -22,6 +24,7 @@ from event_lake.storage import Storage
 from lake import CLASSES_VARIABLE, LakeHouse, event, uuids
 from packing import packed
 
+EXACT = {"source.stream": "events", "lake.path": "e", "lake.quarantine_path": "q", "checkpoint.path": "c"}
 TABLES = "event_lake.delta_table:DeltaTableWriter.append"
 
 
@@ -85,9 +88,11 @@ def test_a_connectors_events_are_stored_once_through_kill_9_and_restarts(
 
     assert house.uuids() == uuids(range(20))
     assert sorted(row["event_uuid"] for row in house.duplicates()) == uuids([*range(5, 10), *range(12, 15)])
-    assert sorted(row["problem"] for row in house.quarantine()) == ["no_event_name", "not_json", "not_json"]
+    assert sorted(row["problem"] for row in house.quarantine()) == ["event_name_missing", "not_json", "not_json"]
     assert {row["shard_id"] for row in house.events()} == {None}
     assert {row["arrived_at"] for row in house.events()} == {ARRIVED}
+    asked_for = {key: value for key, value in stream.starts()[-1].items() if key.startswith("kinesis.")}
+    assert asked_for == options.connector_options(house.config().source)
     # A micro-batch is read once in each run that it is in, whatever is made of it: aws-kinesis does not allow more.
     assert sorted(stream.reads()[-2:]) == ["2 shardId-000000000000", "2 shardId-000000000001"]
     assert len(stream.reads()) == 2 * (2 + 1 + 1)
@@ -116,24 +121,16 @@ def test_old_records_behind_fresh_ones_are_never_late_and_copies_in_one_packed_r
     assert len(places) == len(house.quarantine()) == 3
 
 
-def test_a_source_gets_the_options_that_the_configuration_stands_for(
-    house: ConnectorHouse, spark: SparkSession
-) -> None:
-    house.stream_of_ours.put([event(1)])
-    house.run_through(spark, 0)
-    given = {key: value for key, value in house.stream_of_ours.starts()[0].items() if key.startswith("kinesis.")}
-    assert given == options.connector_options(house.config().source)
-
-
+@pytest.mark.parametrize("kind", ["aws-kinesis", "glue-kinesis"])
 def test_what_a_connector_does_not_guarantee_is_said_at_start(
-    house: ConnectorHouse, spark: SparkSession, caplog: pytest.LogCaptureFixture
+    house: ConnectorHouse, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    house.stream_of_ours.put([event(1)])
     with caplog.at_level(logging.WARNING, "event_lake"):
-        house.run_through(spark, 0)
-    (said,) = [record for record in caplog.records if "cannot guarantee" in record.message]
+        check_limits(house.config(source_kind=kind).source, until_caught_up=False)
+        check_limits(read_config("", [f"{key}={value}" for key, value in EXACT.items()]).source, until_caught_up=True)
+    (said,) = caplog.records
     assert said.levelname == "WARNING"
-    assert "source=aws-kinesis" in said.message
+    assert f"source={kind} cannot guarantee" in said.message
 
 
 @pytest.mark.parametrize("kind", ["aws-kinesis", "glue-kinesis"])
@@ -162,17 +159,37 @@ def test_a_connector_that_is_not_there_is_named(
         house.run_through(spark, 0)
 
 
+SHARDS = '{"stream":"events","shards":{}}'
+CONNECTORS_OFFSET = (
+    '{"metadata":{"streamName":"events","batchId":"3"},"shardId-000000000000":{"iteratorType":"LATEST"}}'
+)
+FILES = '{"logOffset":3}'
+
+
 @pytest.mark.parametrize(
-    ("changed", "named"),
+    ("kind", "offset"),
+    [("aws-kinesis", CONNECTORS_OFFSET), ("glue-kinesis", CONNECTORS_OFFSET), ("glue-kinesis", FILES)],
+)
+def test_a_checkpoint_that_a_connector_may_have_written_is_its_own(
+    house: ConnectorHouse, kind: str, offset: str
+) -> None:
+    check_source("the checkpoint", offset, house.config(source_kind=kind).source)
+
+
+@pytest.mark.parametrize(
+    ("settings", "offset", "named"),
     [
-        ({"source_stream": "others"}, "source.stream"),
-        ({"source_kind": "kinesis"}, "source.kind"),
+        ({"source_kind": "aws-kinesis"}, SHARDS, "source.kind"),
+        ({"source_kind": "glue-kinesis"}, SHARDS, "source.kind"),
+        ({"source_kind": "kinesis"}, CONNECTORS_OFFSET, "source.kind"),
+        ({"source_kind": "files", "source_path": "/in"}, CONNECTORS_OFFSET, "source.kind"),
+        ({"source_kind": "aws-kinesis"}, FILES, "source.kind"),
+        ({"source_kind": "aws-kinesis", "source_stream": "others"}, CONNECTORS_OFFSET, "source.stream"),
+        ({"source_kind": "glue-kinesis", "source_stream": "others"}, CONNECTORS_OFFSET, "source.stream"),
     ],
 )
-def test_another_stream_or_kind_of_source_is_refused_on_a_connectors_checkpoint(
-    house: ConnectorHouse, spark: SparkSession, changed: dict[str, Any], named: str
+def test_another_kind_of_source_or_stream_is_refused_on_a_checkpoint(
+    house: ConnectorHouse, settings: dict[str, str], offset: str, named: str
 ) -> None:
-    house.stream_of_ours.put([event(1)])
-    house.run_through(spark, 0)
     with pytest.raises(ConfigError, match=named):
-        house.run_through(spark, 0, **changed)
+        check_source("the checkpoint", offset, house.config(**settings).source)
