@@ -43,7 +43,7 @@ class ConnectorHouse(LakeHouse):
     """A lake whose stream a connector reads."""
 
     def __init__(self, folder: Path, kind: str) -> None:
-        self.stream_of_ours = StandInStream(folder / "stream")
+        self.stream_of_ours = StandInStream(folder / "connector")
         self.stream_of_ours.folder.mkdir()
         super().__init__(folder, self.stream_of_ours)  # type: ignore[arg-type]
         for exact_only in ("source.hold_back", "source.retry_for"):

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 LIMITS = {
     "aws-kinesis": (
         "where a micro-batch ends stands in side files that executors write; a shard that closes with a backlog is "
-        "taken for read; a record without bytes stalls its shard; nothing tells the lag or what is lost behind it"
+        "taken for read; a record without bytes stalls its shard; nothing tells the lag, nor which records were lost"
     ),
     "glue-kinesis": (
         "the connector is closed: what a replay reads, what becomes of closed shards and of expired records, and "

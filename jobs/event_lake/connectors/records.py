@@ -48,8 +48,9 @@ def raw_connector(spark: SparkSession, source: Source) -> DataFrame:
         if "DATA_SOURCE_NOT_FOUND" not in str(error):
             raise
         raise ConfigError(
-            f'source.kind is "{source.kind}", but this Spark has no source named {FORMATS[source.kind]}: it is there '
-            "on EMR 7.1 and later (aws-kinesis) and on Glue (glue-kinesis) only. Nothing was read."
+            f'source.kind is "{source.kind}", but this Spark has no source named {FORMATS[source.kind]}. '
+            "Nothing was read. aws-kinesis is on EMR 7.1 and later, where spark.jars names its jar (docs/deploy.md); "
+            "glue-kinesis on Glue only."
         ) from error
     return as_raw(rows, source).mapInArrow(_named_in_worker, RAW_RECORD)
 
