@@ -49,6 +49,10 @@ class ConnectorHouse(LakeHouse):
         for exact_only in ("source.hold_back", "source.retry_for"):
             del self.settings[exact_only]
         self.settings |= {"source.kind": kind, "trigger.interval": "100 ms"}
+        self.settings.pop("source.path", None)
+
+    def _carry(self) -> None:
+        """On Spark 3.5 other houses carry their stream into files first; here the connector reads it there, too."""
 
     def run_through(self, spark: SparkSession, batch: int, **overrides: str) -> Counts:
         """The job in this process until the micro-batch of this number is committed."""
