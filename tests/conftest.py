@@ -18,8 +18,7 @@ from event_lake.session import create_session
 from event_lake.storage import Storage
 from kinesis_server import KinesisServer
 from lake import ENGINE_VARIABLE, LakeHouse
-
-JARS = Path(__file__).resolve().parent.parent / ".cache" / "jars"
+from lanes import JARS
 
 # Read when the JVM and its Python workers start: workers would otherwise be the system's python3, and look for
 # somebody's real credentials.

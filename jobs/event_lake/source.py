@@ -33,6 +33,16 @@ MEANING: dict[str, type[EventLakeError]] = {
 RAISED = re.compile(rf"kinesis_source\.errors\.({'|'.join(MEANING)}): (.*)")
 
 
+def refuse_unreadable(spark: SparkSession, kind: str) -> None:
+    """Raises ConfigError where this Spark cannot read a source of this kind: since 4.0 it takes sources in Python."""
+    if kind == "kinesis" and not hasattr(spark, "dataSource"):
+        raise ConfigError(
+            f'source.kind is "{kind}", which needs Spark 4.0 or later, and this is Spark {spark.version}. Nothing was '
+            'read. Configure the connector that the platform brings, "aws-kinesis" on EMR 7 or "glue-kinesis" on Glue 5, '
+            "or run on emr-spark-8.1 or Glue 6.0 (docs/deploy.md, “Lanes”)."
+        )
+
+
 def parsed_records(
     spark: SparkSession,
     config: Config,
