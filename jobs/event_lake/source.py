@@ -38,7 +38,7 @@ def refuse_unreadable(spark: SparkSession, kind: str) -> None:
     if kind == "kinesis" and not hasattr(spark, "dataSource"):
         raise ConfigError(
             f'source.kind is "{kind}", which needs Spark 4.0 or later, and this is Spark {spark.version}. Nothing was '
-            'read. Configure the connector that the platform brings, "aws-kinesis" on EMR 7 or "glue-kinesis" on Glue 5, '
+            'read. Configure the connector that the platform brings, "aws-kinesis" on EMR 7, "glue-kinesis" on Glue 5, '
             "or run on emr-spark-8.1 or Glue 6.0 (docs/deploy.md, “Lanes”)."
         )
 
