@@ -1,6 +1,7 @@
 """Which Spark the tests run on, where its jars are, and what of the suite is left out there, and why.
 
-4.1 runs everything. The others are for what may differ with Spark and Delta: `scripts/test --lane NAME`.
+A lane is an environment of its own (`scripts/test --lane 3.5`). 4.1 runs the suite; what another lane leaves out stands
+here and nowhere else, so that a new test runs in all of them.
 """
 
 from __future__ import annotations
@@ -12,3 +13,67 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = Path(sys.prefix).name  # .venv, or that of another lane: .venv-3.5
 LANE = ENVIRONMENT.removeprefix(".venv").removeprefix("-") or "4.1"
 JARS = ROOT / ".cache" / ENVIRONMENT.replace(".venv", "jars")
+
+ONLY_ON_3_5 = {"of Spark 3.5": ["test_lanes.py::test_kinesis_is_refused_with_the_way_on"]}
+ADMISSION = "kinesis/test_spark_4_2.py::test_"
+
+# By lane and reason: files, folders and tests, below tests/.
+LEFT_OUT: dict[str, dict[str, list[str]]] = {
+    "4.1": {
+        **ONLY_ON_3_5,
+        "admission control for sources in Python: Spark 4.2 and later": [
+            f"{ADMISSION}available_now_takes_what_had_arrived_in_bounded_batches_and_ends",
+            f"{ADMISSION}available_now_follows_splits",
+            f"{ADMISSION}progress_tells_how_far_behind_the_tip_each_shard_is",
+        ],
+    },
+    "4.2": ONLY_ON_3_5,
+    "3.5": {
+        "of the exact source, which is one in Python: Spark 4.0 and later": [
+            "conformance",
+            "kinesis",
+            "server",
+            "test_audit.py",
+            "test_audit_span.py",
+            "test_bench_source.py",
+            "test_judgement.py",
+            "test_notebooks.py",
+        ],
+        "needs S3A, which this lane has no jars for": [
+            "telemetry/test_outlets.py",
+            "test_chaos.py",
+            "test_security.py",
+        ],
+        "of requests and packages for EMR 8.1 and Glue 6.0": ["test_packages.py", "test_submit.py"],
+        "of tables and checkpoints that the job left on Spark 4.1": ["test_released.py"],
+        "no Spark in it: the same in every lane": [
+            *(f"contracts/test_contract_{what}.py" for what in ("language", "set")),
+            *(f"deduplicate/test_{what}.py" for what in ("index_model", "manifest", "segment")),
+            "deletion/test_condition.py",
+            *(f"report/test_report_{what}.py" for what in ("concerns", "page")),
+            *(f"telemetry/test_{what}.py" for what in ("alarms", "measures")),
+            *(f"test_chaos_{what}.py" for what in ("proxy", "told", "truth")),
+            "telemetry/test_outlets.py",
+            "test_compressed.py",
+            "test_config.py",
+            "test_docs.py",
+            "test_documents.py",
+            "test_good_events.py",
+            "test_key.py",
+            "test_lake_check.py",
+            "test_put_events.py",
+            "test_requirements.py",
+            "test_terraform.py",
+            "test_traffic.py",
+            "test_verdict.py",
+        ],
+    },
+}
+
+
+def reason_to_leave_out(name: str) -> str | None:
+    """Of a file or folder (`upkeep/test_keeper.py`) or a test in it (`...::test_name[parameters]`)."""
+    name = name.partition("[")[0]
+    file = name.partition("::")[0]
+    names = {name, file, *(str(folder) for folder in Path(file).parents)}
+    return next((reason for reason, left_out in LEFT_OUT[LANE].items() if names & {*left_out}), None)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+from pyspark.sql.streaming.readwriter import DataStreamReader
 from pyspark.sql.types import StructType
 
 
@@ -40,6 +41,24 @@ def in_tasks(frame: DataFrame, tasks: int, task: Column) -> DataFrame:
         return frame.repartitionById(tasks, task)
     numbers = F.array(*(F.lit(number) for number in _sent_to(frame.sparkSession, tasks)))
     return frame.repartition(tasks, F.get(numbers, task))
+
+
+def bounded_files(reader: DataStreamReader, spark: SparkSession, path: str, most_bytes: int) -> DataStreamReader:
+    """A reader of files whose micro-batches take about so many bytes, and one file at least.
+
+    Before Spark 4.0 it counts files only, and ignores a bound in bytes without a word: so as many of them as fit,
+    were each as large as the largest that is there now.
+    """
+    if not before_spark_4(spark):
+        return reader.option("maxBytesPerTrigger", most_bytes)
+    files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
+    largest = files.agg(F.max("length")).collect()[0][0] or 1
+    return reader.option("maxFilesPerTrigger", max(1, most_bytes // largest))
+
+
+def before_spark_4(spark: SparkSession) -> bool:
+    """Whether this Spark is one that has no sources in Python."""
+    return int(spark.version.partition(".")[0]) < 4
 
 
 @lru_cache(maxsize=64)
