@@ -40,7 +40,7 @@ def refuse_unreadable(spark: SparkSession, kind: str) -> None:
         raise ConfigError(
             f'source.kind is "{kind}", which needs Spark 4.0 or later, and this is Spark {spark.version}. Nothing was '
             'read. Configure the connector that the platform brings, "aws-kinesis" on EMR 7, "glue-kinesis" on Glue 5, '
-            "or run on emr-spark-8.1 or Glue 6.0 (docs/deploy.md, “Lanes”)."
+            "or run on emr-spark-8.1 or Glue 6.0, which is what an audit needs (docs/deploy.md, “Lanes”)."
         )
 
 
