@@ -18,7 +18,7 @@ from event_lake.config import ENGINES, Checkpoint, Config, Dedup, Lake, Source, 
 from event_lake.session import create_session
 from event_lake.storage import Storage
 from kinesis_server import KinesisServer
-from lake import ENGINE_VARIABLE, LakeHouse
+from lake import CLASSES_VARIABLE, ENGINE_VARIABLE, LakeHouse
 from lanes import JARS, LANE, LEFT_OUT, reason_to_leave_out
 
 # Read when the JVM and its Python workers start: workers would otherwise be the system's python3, and look for
@@ -86,12 +86,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
 def small_session(home: Path) -> SparkSession:
     """The session as `create_session` makes it for the job, small and on loopback."""
+    # For classes that a test compiles (connector_stand_in.py); Java takes no folder that comes later.
+    classes = Path(os.environ.get(CLASSES_VARIABLE, home / "classes"))
+    classes.mkdir(exist_ok=True)
     small = {
         "master": "local[2]",
         "driver.host": "127.0.0.1",
         "driver.bindAddress": "127.0.0.1",
         "driver.memory": "1g",
-        "driver.extraClassPath": f"{JARS}/*",
+        "driver.extraClassPath": f"{JARS}/*:{classes}",
         # Short runs on few cores: the second compiler and a parallel collector cost half of the time.
         "driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.home={home}",
         "local.dir": str(home / "local"),

@@ -20,6 +20,7 @@ from typing import Any
 from conftest import small_session
 from event_lake.beside import backfill
 from event_lake.config import read_config
+from event_lake.connectors.keys import CONNECTORS
 from event_lake.pipeline import run
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
@@ -51,7 +52,7 @@ def main(kind: str, moment: str, nth: str, *settings: str) -> None:
         if kind == "backfill":
             backfill(spark, config, stop)
         else:
-            run(spark, config, stop, until_caught_up=True)
+            run(spark, config, stop, until_caught_up=config.source.kind not in CONNECTORS)
         spark.stop()
 
 

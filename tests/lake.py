@@ -31,6 +31,7 @@ from terminal import Terminal
 
 UNTIL_CAUGHT_UP = "--until-caught-up"
 ENGINE_VARIABLE = "EVENT_LAKE_TEST_ENGINE"  # set by conftest.py: the engine of tests that do not choose one
+CLASSES_VARIABLE = "EVENT_LAKE_TEST_CLASSES"  # a folder of classes for `small_session` of another process
 ACCOUNTING = re.compile(
     r"received=(\d+) stored=(\d+) duplicates=(\d+) quarantined=(\d+) late_dropped=(\d+) batch=(\d+)"
 )

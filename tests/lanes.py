@@ -39,11 +39,7 @@ LEFT_OUT: dict[str, dict[str, list[str]]] = {
             "test_judgement.py",
             "test_notebooks.py",
         ],
-        "needs S3A, which this lane has no jars for": [
-            "telemetry/test_outlets.py",
-            "test_chaos.py",
-            "test_security.py",
-        ],
+        "needs S3A, which this lane has no jars for": ["test_chaos.py", "test_security.py", "test_verify.py"],
         "of requests and packages for EMR 8.1 and Glue 6.0": ["test_packages.py", "test_submit.py"],
         "of tables and checkpoints that the job left on Spark 4.1": ["test_released.py"],
         "no Spark in it: the same in every lane": [

@@ -170,13 +170,6 @@ def test_a_wrong_value_is_refused_by_key(key: str, value: str) -> None:
     assert key in refusal_of(key, value)
 
 
-@pytest.mark.parametrize("kind", ["aws-kinesis", "glue-kinesis"])
-def test_a_kind_that_is_only_planned_is_refused_with_those_that_work(kind: str) -> None:
-    message = refusal_of("source.kind", f'"{kind}"')
-    assert kind in message
-    assert "kinesis or files or delta" in message
-
-
 def test_a_misspelt_format_is_answered_with_the_nearest() -> None:
     assert "did you mean parquet?" in refusal_of("lake.format", '"parket"')
 

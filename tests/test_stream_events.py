@@ -178,7 +178,7 @@ def test_records_lost_to_retention_end_with_exit_code_3_and_name_the_shard(house
     [
         ({"lake_format": "delat"}, "did you mean delta?"),
         ({"source_streem": "x"}, "did you mean source.stream?"),
-        ({"source_kind": "glue-kinesis"}, "source.kind"),
+        ({"source_kind": "glue-kinesis"}, "source.hold_back"),
         ({"checkpoint_path": ""}, "checkpoint.path"),
     ],
 )

@@ -24,6 +24,7 @@ from deploy.contents import write_contents
 from deploy.environment import INTERPRETER
 from deploy.errors import RequestError
 from deploy.release import MAIN_JOB, Release
+from deploy.spark_settings import DELTA_JARS
 from deploy.upload import upload
 from submit import main
 
@@ -88,6 +89,12 @@ def test_a_run_on_emr_serverless_streams_starts_again_and_has_its_own_python(
         "spark.emr-serverless.driverEnv.PYSPARK_PYTHON",
         "spark.executorEnv.PYSPARK_PYTHON",
     }
+
+
+def test_jars_of_ones_own_come_behind_deltas(release: Release, capsys: pytest.CaptureFixture[str]) -> None:
+    (call,) = shown(capsys, given(SERVERLESS, release, "--conf", "spark.jars=/usr/share/connector.jar"))
+    settings = settings_in(shlex.split(call.request["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]))
+    assert settings["spark.jars"] == f"{DELTA_JARS},/usr/share/connector.jar"
 
 
 def test_what_is_sent_to_emr_serverless_is_what_was_shown(

@@ -64,17 +64,26 @@ def check_source(written_by: str, end_offset: str, source: Source) -> None:
     """Raises ConfigError unless the offset is one of this source; that a stream of the same name was made again the
     source itself finds out."""
     offset = source_offset(end_offset)
-    if ("shards" in offset) != (source.kind == "kinesis"):
+    by_connector = offset.get("metadata", {}).get("streamName")
+    if not _may_be_of(source.kind, is_of_shards="shards" in offset, is_of_connector=by_connector is not None):
         raise ConfigError(
             f'source.kind is "{source.kind}", but {written_by} was written with another kind of source; its positions '
             f"mean nothing there. Nothing was read. {_NEW_SOURCE}"
         )
     configured = source.stream.rpartition("/")[2]
-    if "shards" in offset and offset.get("stream") != configured:
+    written_for = offset.get("stream") if "shards" in offset else by_connector
+    if written_for not in (None, configured):
         raise ConfigError(
-            f'source.stream is "{configured}", but {written_by} was written for the stream "{offset.get("stream")}"; '
+            f'source.stream is "{configured}", but {written_by} was written for the stream "{written_for}"; '
             f"sequence numbers mean nothing in another one. Nothing was read. {_NEW_SOURCE}"
         )
+
+
+def _may_be_of(kind: str, is_of_shards: bool, is_of_connector: bool) -> bool:
+    """Whether a source of this kind may have written such an offset; what Glue's looks like is not documented."""
+    if kind == "glue-kinesis":
+        return not is_of_shards
+    return (is_of_shards, is_of_connector) == (kind == "kinesis", kind == "aws-kinesis")
 
 
 _NEW_SOURCE = (

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pyspark.sql import SparkSession
 
 from event_lake.checkpoint import CheckpointLog
-from event_lake.config import Bytes, Checkpoint, Config
+from event_lake.config import ARCHIVE_KINDS, Bytes, Checkpoint, Config
 from event_lake.errors import ConfigError
 from event_lake.lease import Lease, stopped_lake
 from event_lake.metrics import Counts
@@ -31,7 +31,7 @@ def backfill_of(config: Config) -> Config:
     """The configuration of a backfill, made from the job's, of which `source` says what to read. What is read names the
     checkpoint: the same command goes on, another one begins anew. Raises ConfigError."""
     source = config.source
-    if source.kind == "kinesis":
+    if source.kind not in ARCHIVE_KINDS:
         raise ConfigError(
             'a backfill reads files or a Delta table: add --set source.kind=files, or "delta", and '
             "--set source.path=..., to the job's own configuration (docs/backfill.md)"

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, get_type_hints
 
+from event_lake.connectors.keys import CONNECTORS, check_keys
 from event_lake.errors import ConfigError
 
-KINDS = ("kinesis", "files", "delta")
-PLANNED_KINDS = ("aws-kinesis", "glue-kinesis")
+ARCHIVE_KINDS = ("files", "delta")
+KINDS = ("kinesis", *CONNECTORS, *ARCHIVE_KINDS)
 REPLAY = "replay"  # of quarantine; not to be configured
 LAYOUTS = ("lines", "whole")
 LONGEST = timedelta(days=365)
@@ -58,6 +59,9 @@ class Source:
     calls_per_second: int = 5
     bytes_per_second: Bytes = Bytes(2 * 1024 * 1024)
     task_memory: Bytes = Bytes(64 * 1024 * 1024)
+    fan_out_consumer: str = ""
+    max_records_per_shard: int = 0
+    max_fetch_time: timedelta = timedelta(0)
     path: str = ""
     layout: str = "lines"
     most_unpacked: Bytes = Bytes(64 * 1024 * 1024)
@@ -327,15 +331,12 @@ def _check_metrics(metrics: Metrics) -> None:
 
 
 def _check_source(source: Source) -> None:
-    if source.kind in PLANNED_KINDS:
-        raise ConfigError(
-            f"source.kind is {source.kind!r}, which this version cannot read yet; use {' or '.join(KINDS)}"
-        )
     _one_of("source.kind", source.kind, KINDS)
-    if source.kind == "kinesis":
-        _given("source.stream", source.stream)
-    else:
+    if source.kind in ARCHIVE_KINDS:
         _given("source.path", source.path)
+    else:
+        _given("source.stream", source.stream)
+        check_keys(source)
     _one_of("source.layout", source.layout, LAYOUTS)
     if source.starting_position not in ("trim_horizon", "latest"):
         try:
@@ -380,7 +381,7 @@ def _check_paths(config: Config) -> None:
         for other, outer in paths.items():
             if key != other and f"{path.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/"):
                 raise ConfigError(f"{key} ({path}) lies in {other} ({outer}); give each a folder of its own")
-        if config.source.kind != "kinesis" and f"{path}/".startswith(f"{config.source.path.rstrip('/')}/"):
+        if config.source.kind in ARCHIVE_KINDS and f"{path}/".startswith(f"{config.source.path.rstrip('/')}/"):
             raise ConfigError(f"{key} ({path}) lies in source.path: the job would read what it writes")
 
 

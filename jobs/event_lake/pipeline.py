@@ -13,6 +13,7 @@ from event_lake.batch import BatchWriter
 from event_lake.belonging import check_belonging
 from event_lake.checkpoint import CheckpointLog, refuse_backward_clock
 from event_lake.config import Config
+from event_lake.connectors.limits import check_limits
 from event_lake.contracts.in_force import contracts_in_force
 from event_lake.deduplicate import engine_for
 from event_lake.deletion.lake import deleted_events
@@ -39,6 +40,7 @@ def run(
     With `recover` a checkpoint that is new is made from the tables first.
     """
     refuse_unreadable(spark, config.source.kind)
+    check_limits(config.source, until_caught_up)
     lease = lease_of(Storage.of_session(spark), config)
     if not lease.acquire(stop.made):
         return Counts()  # a stop marker is for the driver that has the lease to remove

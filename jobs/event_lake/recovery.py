@@ -86,8 +86,8 @@ class Recovery:
             )
         if config.source.kind != "kinesis":
             raise ConfigError(
-                f'--recover needs source.kind = "kinesis", and it is "{config.source.kind}": which files were '
-                "read, Spark keeps in the checkpoint alone."
+                f'--recover needs source.kind = "kinesis", and it is "{config.source.kind}": how far it was '
+                "read, the checkpoint alone says."
             )
 
     @property

@@ -11,17 +11,20 @@ from pyspark.sql import DataFrame, SparkSession
 import kinesis_source
 from event_lake.archives import raw_files, raw_replayed, raw_table
 from event_lake.config import REPLAY, Config, Source
+from event_lake.connectors.keys import CONNECTORS
+from event_lake.connectors.records import raw_connector
 from event_lake.contracts.contract_set import ContractSet
 from event_lake.errors import ConfigError, DataLossError, EventLakeError
 from event_lake.parse import parse
 from event_lake.parsed_source import UNPACKED_OPTION, parsed_kinesis
 from event_lake.spark_api import before_spark_4
 
-# Those that Spark itself reads, and that are parsed in a step of their own.
-ARCHIVES: dict[str, Callable[[SparkSession, Source], DataFrame]] = {
+# Those that Spark itself or a connector reads, and that are parsed in a step of their own.
+READ_RAW: dict[str, Callable[[SparkSession, Source], DataFrame]] = {
     "files": raw_files,
     "delta": raw_table,
     REPLAY: raw_replayed,
+    **dict.fromkeys(CONNECTORS, raw_connector),
 }
 
 # What the source's errors (kinesis_source.errors) are to the job; Spark hands them on as text only.
@@ -56,8 +59,8 @@ def parsed_records(
     A first start begins at the offset `begin` (another query's end, as JSON), if it is given. Good events are held
     against `contracts`.
     """
-    if config.source.kind in ARCHIVES:
-        raw = ARCHIVES[config.source.kind](spark, config.source)
+    if config.source.kind in READ_RAW:
+        raw = READ_RAW[config.source.kind](spark, config.source)
         return parse(raw, config.source.most_unpacked.count, contracts)
     options = kinesis_options(config.source, spark.sparkContext.defaultParallelism)
     options[UNPACKED_OPTION] = str(config.source.most_unpacked.count)

@@ -73,13 +73,9 @@ class KinesisClient:
         self.arn_field = {name: value for name, value in options.stream_field.items() if name == "StreamARN"}
         self.clock = ServerClock()
         session = botocore.session.get_session()
-        region = options.region or _region_of(options.stream) or session.get_config_variable("region")
-        region = region or os.environ.get("AWS_REGION")  # where Lambda, EMR and Glue say it; botocore does not look
-        if not region:
-            raise OptionError("no AWS region: set the option region, AWS_REGION or a profile with one")
-        self._region = str(region)
+        self._region, endpoint_url = region_and_endpoint(options, session)
         self._credentials = find_credentials(session, options, self._region)
-        self._url = (options.endpoint_url or _endpoint(session, self._region)).rstrip("/") + "/"
+        self._url = endpoint_url.rstrip("/") + "/"
         self._signer = Signer(self._url, "kinesis", self._region)
         # A try may take as long as all tries together, within what is sensible for one.
         self._answer_seconds = min(60.0, max(5.0, options.retry_seconds))
@@ -190,6 +186,18 @@ class KinesisClient:
             f"the role {self._options.role_arn} could not be assumed for reading stream {self._options.stream}: "
             f"STS answered {code}. Check roleArn, the role's trust policy and its external id.",
         )
+
+
+def region_and_endpoint(options: Options, session: botocore.session.Session | None = None) -> tuple[str, str]:
+    """The region and the URL of Kinesis there that options, the stream's ARN and boto3's chain lead to. Makes no call.
+
+    Raises OptionError where there is none."""
+    session = session or botocore.session.get_session()
+    region = options.region or _region_of(options.stream) or session.get_config_variable("region")
+    region = region or os.environ.get("AWS_REGION")  # where Lambda, EMR and Glue say it; botocore does not look
+    if not region:
+        raise OptionError("no AWS region: set the option region, AWS_REGION or a profile with one")
+    return str(region), options.endpoint_url or _endpoint(session, str(region))
 
 
 def _region_of(stream: str) -> str | None:

@@ -19,14 +19,17 @@ DELTA_JARS = "/usr/share/aws/delta/lib/delta-spark.jar,/usr/share/aws/delta/lib/
 
 def emr_settings(release: Release, driver_environment: str, chosen: Mapping[str, str]) -> dict[str, str]:
     """For EMR: packages, the packed environment, Delta. `driver_environment`: the setting's prefix that gives the
-    driver an environment variable, where it runs in the cluster. `chosen` are the user's own settings."""
+    driver an environment variable, where it runs in the cluster. `chosen` are the user's own settings; jars among
+    them, such as that of AWS's connector, come behind Delta's."""
+    chosen = dict(chosen)
+    jars = chosen.pop("spark.jars", "")
     own = {
         "spark.submit.pyFiles": release.file(MODULES),
         "spark.archives": f"{release.file(ENVIRONMENT)}#{NAME}",
         f"{driver_environment}.PYSPARK_DRIVER_PYTHON": INTERPRETER,
         f"{driver_environment}.PYSPARK_PYTHON": INTERPRETER,
         "spark.executorEnv.PYSPARK_PYTHON": INTERPRETER,
-        "spark.jars": DELTA_JARS,
+        "spark.jars": f"{DELTA_JARS},{jars}" if jars else DELTA_JARS,
         **FIXED,
     }
     return own | _allowed(chosen, own)
