@@ -56,16 +56,18 @@ def test_kinesis_is_refused_with_the_way_on(spark: SparkSession, house: LakeHous
 def test_killed_with_kill_9_under_spark_submit_every_event_is_there_once(house: LakeHouse) -> None:
     # The micro-batch is planned; and quarantine has its part of it, which the events table may not have yet.
     moments = [house.checkpoint_path / "offsets" / "0", house.quarantine_path / "_delta_log" / f"{1:020}.json"]
-    for number in range(300):
-        house.server.put("events", event(number % 200), partition_key=str(number))
-    house.server.put("events", b"broken", partition_key="b")
+    folder = house.folder / "lines"
+    folder.mkdir()
+    for name, numbers in (("1.json", range(150)), ("2.json", range(50, 200))):
+        (folder / name).write_bytes(b"".join(event(number) + b"\n" for number in numbers) + b"broken\n")
+    lines = {"source_kind": "files", "source_path": folder.as_uri()}
     for moment in moments:
-        with house.submit() as job:
+        with house.submit(**lines) as job:
             job.until(moment.exists)
             job.kill()
-    with house.submit("--until-caught-up") as job:
+    with house.submit("--until-caught-up", **lines) as job:
         assert job.wait() == 0, job.output()
     assert house.uuids() == uuids(range(200))
-    assert [row["data"] for row in house.quarantine()] == [b"broken"]
+    assert [row["data"] for row in house.quarantine()] == [b"broken"] * 2
     if house.lists_duplicates:
-        assert sorted(row["event_uuid"] for row in house.duplicates()) == uuids(range(100))
+        assert sorted(row["event_uuid"] for row in house.duplicates()) == uuids(range(50, 150))
