@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-CLASSES = ROOT / ".cache" / "classes.jsa"
+from lanes import ENVIRONMENT, JARS, ROOT
+
+CLASSES = JARS.with_name(f"{ENVIRONMENT.replace('.venv', 'classes')}.jsa")  # each Spark has its own
 # A job this short never earns back what Java's optimising compiler costs, which is half of its CPU time.
 SHORT_LIVED = (
     "-XX:+IgnoreUnrecognizedVMOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xlog:disable -Xlog:all=error:stderr"
@@ -17,7 +18,7 @@ SHORT_LIVED = (
 
 def is_there() -> bool:
     """Whether there is an archive that is not older than what is installed."""
-    sources = [*(ROOT / "requirements").iterdir(), ROOT / ".venv" / "pyvenv.cfg", ROOT / ".cache" / "jars"]
+    sources = [*(ROOT / "requirements").iterdir(), ROOT / ENVIRONMENT / "pyvenv.cfg", JARS]
     return CLASSES.exists() and CLASSES.stat().st_mtime > max(source.stat().st_mtime for source in sources)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyspark
 import pytest
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -18,8 +19,7 @@ from event_lake.session import create_session
 from event_lake.storage import Storage
 from kinesis_server import KinesisServer
 from lake import CLASSES_VARIABLE, ENGINE_VARIABLE, LakeHouse
-
-JARS = Path(__file__).resolve().parent.parent / ".cache" / "jars"
+from lanes import JARS, LANE, LEFT_OUT, reason_to_leave_out
 
 # Read when the JVM and its Python workers start: workers would otherwise be the system's python3, and look for
 # somebody's real credentials.
@@ -48,6 +48,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "index_only(reason): shows what only the engine of this name has")
     os.environ[ENGINE_VARIABLE] = config.getoption("--engine")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    here = Path(__file__).parent
+    below = collection_path.relative_to(here) if collection_path.is_relative_to(here) else Path()
+    return True if reason_to_leave_out(below.as_posix()) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [item for item in items if reason_to_leave_out(item.nodeid.removeprefix("tests/"))]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the lane has left out, above pytest's own last line."""
+    terminalreporter.write_line(f"lane {LANE}: Spark {pyspark.__version__}")
+    for reason, names in LEFT_OUT[LANE].items():
+        terminalreporter.write_line(f"left out in this lane ({reason}): {', '.join(names)}")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

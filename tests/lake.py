@@ -25,9 +25,10 @@ from event_lake.pipeline import run
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
 from kinesis_server import KinesisServer
+from lanes import LANE, ROOT
+from stream_table import StreamTable
 from terminal import Terminal
 
-ROOT = Path(__file__).resolve().parent.parent
 UNTIL_CAUGHT_UP = "--until-caught-up"
 ENGINE_VARIABLE = "EVENT_LAKE_TEST_ENGINE"  # set by conftest.py: the engine of tests that do not choose one
 CLASSES_VARIABLE = "EVENT_LAKE_TEST_CLASSES"  # a folder of classes for `small_session` of another process
@@ -61,6 +62,9 @@ class LakeHouse:
             "dedup.engine": os.environ.get(ENGINE_VARIABLE, "index"),
             "lease.time": "1 second",
         }
+        self._table = StreamTable(folder / "stream", server, stream) if LANE == "3.5" else None
+        if self._table:
+            self.settings |= {"source.kind": "delta", "source.path": self._table.folder.as_uri()}
 
     def config(self, **overrides: str) -> Config:
         return read_config("", self._overrides(overrides))
@@ -72,6 +76,7 @@ class LakeHouse:
 
     def run(self, spark: SparkSession, recover: bool = False, **overrides: str) -> Counts:
         """The job in this process, until caught up; keyword arguments are settings, `lake_format="json"`."""
+        self.carry()
         config = self.config(**overrides)
         stop = StopRequest(Storage.of_session(spark), config.checkpoint.path)
         return run(spark, config, stop, until_caught_up=True, recover=recover)
@@ -79,6 +84,7 @@ class LakeHouse:
     def submit(self, *arguments: str, script: str = "run", terminal: Terminal | None = None, **overrides: str) -> Job:
         """The job by spark-submit, through scripts/run; or another one, through its script. With a terminal that is
         where its output goes, and only there."""
+        self.carry()
         config = self.folder / "job.toml"
         config.write_text(
             '[spark]\nmaster = "local[2]"\nsql.shuffle.partitions = 2\ndatabricks.delta.snapshotPartitions = 1\n'
@@ -90,6 +96,7 @@ class LakeHouse:
     def run_killed(self, moment: str, nth: int = 1, kind: str = "job", **overrides: str) -> None:
         """A job or "backfill" in a process of its own, until kill -9 hits it as it is about to call a method for the
         n-th time."""
+        self.carry()
         program = str(ROOT / "tests" / "killed_run.py")
         command = [sys.executable, program, kind, moment, str(nth), *self._overrides(overrides)]
         own = {"PYTHONPATH": f"{ROOT / 'jobs'}:{ROOT / 'tests'}", "TMPDIR": str(self.folder)}
@@ -119,6 +126,12 @@ class LakeHouse:
             shutil.rmtree(row)
         _forget(self.events_path / "_delta_log", f"{1:020}.json")
         assert self.events() == []
+
+    def carry(self) -> None:
+        """What was put comes to where the job reads, with each start of it, or here while it runs; only on Spark 3.5
+        is that another place."""
+        if self._table:
+            self._table.carry()
 
     def _overrides(self, changed: dict[str, str]) -> list[str]:
         renamed = {name.replace("_", ".", 1): value for name, value in changed.items()}

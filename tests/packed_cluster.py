@@ -18,10 +18,9 @@ from deploy.environment import INTERPRETER, NAME, pack_environment
 from deploy.release import ENVIRONMENT, MAIN_JOB, MODULES
 from deploy.wheels import NOT_PACKED, pins
 from embedded_aws import EmbeddedAws
-from lake import ROOT, Job
+from lake import Job
+from lanes import JARS
 from local_cluster import spark_home
-
-JARS = f"{ROOT}/.cache/jars/*"
 
 
 class PackedCluster:
@@ -52,8 +51,8 @@ class PackedCluster:
             "spark.executor.memory": "700m",
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
-            "spark.driver.extraClassPath": JARS,
-            "spark.executor.extraClassPath": JARS,
+            "spark.driver.extraClassPath": f"{JARS}/*",
+            "spark.executor.extraClassPath": f"{JARS}/*",
             "spark.executor.extraJavaOptions": self._java(),
             "spark.hadoop.fs.s3a.endpoint": self._aws.endpoint_url,
             "spark.hadoop.fs.s3a.path.style.access": "true",

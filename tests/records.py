@@ -15,6 +15,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from event_lake.deduplicate.verdicts import with_verdict
 from event_lake.parse import parse
 from event_lake.schema import RAW_RECORD
+from event_lake.spark_api import frame_of, table_of
 
 Record = Mapping[str, Any]
 
@@ -59,7 +60,7 @@ def raw_table(records: Iterable[Record]) -> pa.Table:
 
 def raw_frame(spark: SparkSession, records: Iterable[Record]) -> DataFrame:
     """Columns: schema.RAW_RECORD."""
-    return spark.createDataFrame(raw_table(records), RAW_RECORD)
+    return frame_of(spark, raw_table(records), RAW_RECORD)
 
 
 def parsed_frame(spark: SparkSession, records: Iterable[Record]) -> DataFrame:
@@ -76,4 +77,4 @@ def judged_frame(spark: SparkSession, records: Iterable[Record]) -> DataFrame:
 
 def rows(frame: DataFrame) -> list[dict[str, Any]]:
     """Collected with times in UTC, whatever this machine's time zone is."""
-    return [dict(row) for row in frame.toArrow().to_pylist()]
+    return [dict(row) for row in table_of(frame).to_pylist()]

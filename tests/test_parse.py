@@ -174,7 +174,7 @@ def test_of_many_records_each_comes_out_once(spark: SparkSession) -> None:
         F.lit(0).cast("long").alias("subSequenceNumber"),
         F.lit(ARRIVED).alias("approximateArrivalTimestamp"),
     )
-    found = parse(raw).select("problem", "event_uuid", "sequence_number").toArrow().to_pylist()
+    found = rows(parse(raw).select("problem", "event_uuid", "sequence_number"))
     assert sorted(int(row["sequence_number"]) for row in found) == list(range(count))
     for row in found:
         is_broken = int(row["sequence_number"]) % 10 == 0

@@ -308,6 +308,7 @@ def test_a_batch_that_does_not_add_up_commits_nothing(
     sink.create()
     types = EventTypes(storage, checkpoint, config.lake.new_types_per_day)
     types.open(sink.event_types)
+    house.carry()
     writer = BatchWriter(spark, checkpoint, engine_for(spark, storage, checkpoint, config), types, sink)
     query = (
         stage(parsed_records(spark, config))
@@ -320,6 +321,7 @@ def test_a_batch_that_does_not_add_up_commits_nothing(
         for numbers in (range(4), range(4, 5)):
             for number in numbers:
                 house.server.put("events", event(number))
+            house.carry()
             deadline = time.monotonic() + 60
             while writer.totals.stored < numbers.stop and time.monotonic() < deadline and query.isActive:
                 query.awaitTermination(0.1)
@@ -327,6 +329,7 @@ def test_a_batch_that_does_not_add_up_commits_nothing(
         # One record that a stage loses, one that is late, and a bad one: the quarantine must not be written either.
         house.server.put("events", b"broken", arrival=time.time())
         house.server.put("events", event(7), arrival=time.time() - 30 * 3600)
+        house.carry()
         with pytest.raises(StreamingQueryException):
             query.awaitTermination(120)
     finally:

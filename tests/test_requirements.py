@@ -39,6 +39,24 @@ def test_every_package_is_pinned_with_hashes_and_as_asked_for(name: str) -> None
     }
 
 
+@pytest.mark.parametrize("lane", ["3.5", "4.2"])
+def test_another_lane_differs_in_spark_and_delta_alone(lane: str) -> None:
+    wanted, pins, dev = asked_for(f"{lane}/spark"), pinned(f"{lane}/dev"), pinned("dev")
+    assert wanted.keys() == {"pyspark", "delta-spark"}
+    assert {package: pins[package][0] for package in wanted} == wanted
+    assert [package for package, (_, hashes) in pins.items() if hashes == 0] == []
+    assert pins.keys() == dev.keys()
+    assert {name for name, pin in pins.items() if pin != dev[name]} <= {*wanted, "py4j"}
+
+
+@pytest.mark.parametrize("lane", ["3.5", "4.2"])
+def test_the_jars_of_another_lane_have_the_delta_of_its_package(lane: str) -> None:
+    delta = asked_for(f"{lane}/spark")["delta-spark"]
+    jars = (FOLDER / lane / "jars.sha256").read_text()
+    assert f"-{delta}.jar\n" in jars
+    assert f'rev="{delta}"' in (FOLDER / lane / "ivy.xml").read_text()
+
+
 def test_what_the_job_runs_with_is_what_the_tests_run_with() -> None:
     run, dev = pinned("run"), pinned("dev")
     assert {package: dev.get(package) for package in run} == run

@@ -20,6 +20,7 @@ from event_lake.config import Source
 from event_lake.documents import JOINED, documents
 from event_lake.errors import ConfigError
 from event_lake.schema import RAW_RECORD
+from event_lake.spark_api import bounded_files
 from kinesis_source.worker import forget_zip_finders
 
 # Spark otherwise forgets what it has read a week before the newest file, and passes over older files that come later.
@@ -37,7 +38,9 @@ def raw_files(spark: SparkSession, source: Source) -> DataFrame:
 
     Files arrive when they were last modified; a record is identified by its path, line, and number in the line.
     """
-    reader = _bounded(spark.readStream.format("text"), source).option("maxFileAge", FOR_EVER)
+    reader = spark.readStream.format("text").option("maxFileAge", FOR_EVER)
+    if source.max_bytes.count:
+        reader = bounded_files(reader, spark, source.path, source.max_bytes.count)
     layout = ("wholetext", "true") if source.layout == "whole" else ("lineSep", "\n")
     rows = reader.option(*layout).option("recursiveFileLookup", "true").load(source.path)
     return _named(

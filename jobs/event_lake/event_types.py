@@ -27,6 +27,7 @@ from event_lake.checkpoint import CheckpointLog
 from event_lake.errors import DataLossError
 from event_lake.mark import BatchMark
 from event_lake.schema import PARSED_RECORD
+from event_lake.spark_api import frame_of
 from event_lake.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ class EventTypes:
 
         All of them, copies too: what is not stored must not be remembered as seen.
         """
-        known = batch.sparkSession.createDataFrame(pa.table({"_known": pa.array(sorted(admitted), pa.string())}))
+        known = frame_of(batch.sparkSession, pa.table({"_known": pa.array(sorted(admitted), pa.string())}))
         rows = batch.join(F.broadcast(known), F.col("event_type") == F.col("_known"), "left")
         is_over = F.col("problem").isNull() & F.col("_known").isNull()
         detail = f"a new event type, after the {self._most_new} that lake.new_types_per_day allows"

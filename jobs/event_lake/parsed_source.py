@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
 from pyspark.sql.types import StructType
 
 import kinesis_source
 from event_lake.parse import parsed
 from event_lake.schema import PARSED_RECORD
+from kinesis_source.data_source import DataSourceStreamReader, InputPartition
 from kinesis_source.options import Options
 from kinesis_source.source import KinesisStreamReader
 

@@ -23,7 +23,7 @@ from event_lake.metrics import Counts
 from event_lake.other_queries import OtherQueries
 from event_lake.recovery import Recovery
 from event_lake.sink import EventSink
-from event_lake.source import kinesis_options, named_failure, parsed_records
+from event_lake.source import kinesis_options, named_failure, parsed_records, refuse_unreadable
 from event_lake.stop import StopRequest
 from event_lake.storage import Storage
 from event_lake.supervise import supervise
@@ -39,6 +39,7 @@ def run(
 
     With `recover` a checkpoint that is new is made from the tables first.
     """
+    refuse_unreadable(spark, config.source.kind)
     check_limits(config.source, until_caught_up)
     lease = lease_of(Storage.of_session(spark), config)
     if not lease.acquire(stop.made):

@@ -35,6 +35,7 @@ from event_lake.schema import (
     QUARANTINE,
     QUARANTINE_PARTITIONS,
 )
+from event_lake.spark_api import frame_of, in_tasks
 from event_lake.storage import Storage
 
 
@@ -233,7 +234,7 @@ class EventSink:
                 "stored_at": pa.array([now] * len(numbers), pa.timestamp("us", tz="UTC")),
             }
         )
-        places = rows.sparkSession.createDataFrame(table).withColumn("_day", F.to_date("_day"))
+        places = frame_of(rows.sparkSession, table).withColumn("_day", F.to_date("_day"))
         # A too big partition is spread by where its records came from: that differs even where a producer sends the
         # same bytes for ever.
         origin = F.xxhash64("shard_id", "sequence_number", "sub_sequence_number")
@@ -241,7 +242,7 @@ class EventSink:
         placed_rows = left_join_by_hash(rows, places, {"_kind": "_kind_of", "date": "_day"}, broadcast=True)
         if tasks == 1:
             return placed_rows.coalesce(1)  # no rows have to change places
-        return placed_rows.repartitionById(tasks, F.get("_tasks", piece.cast("int")))
+        return in_tasks(placed_rows, tasks, F.get("_tasks", piece.cast("int")))
 
 
 def placed(parts: Sequence[Volume], most_bytes: int, most_tasks: int) -> tuple[int, dict[Volume, list[int]]]:

@@ -17,6 +17,7 @@ from event_lake.contracts.contract_set import ContractSet
 from event_lake.errors import ConfigError, DataLossError, EventLakeError
 from event_lake.parse import parse
 from event_lake.parsed_source import UNPACKED_OPTION, parsed_kinesis
+from event_lake.spark_api import before_spark_4
 
 # Those that Spark itself or a connector reads, and that are parsed in a step of their own.
 READ_RAW: dict[str, Callable[[SparkSession, Source], DataFrame]] = {
@@ -34,6 +35,16 @@ MEANING: dict[str, type[EventLakeError]] = {
     "UnavailableError": EventLakeError,
 }
 RAISED = re.compile(rf"kinesis_source\.errors\.({'|'.join(MEANING)}): (.*)")
+
+
+def refuse_unreadable(spark: SparkSession, kind: str) -> None:
+    """Raises ConfigError where this Spark cannot read a source of this kind: since 4.0 it takes sources in Python."""
+    if kind == "kinesis" and before_spark_4(spark):
+        raise ConfigError(
+            f'source.kind is "{kind}", which needs Spark 4.0 or later, and this is Spark {spark.version}. Nothing was '
+            'read. Configure the connector that the platform brings, "aws-kinesis" on EMR 7, "glue-kinesis" on Glue 5, '
+            "or run on emr-spark-8.1 or Glue 6.0, which is what an audit needs (docs/deploy.md, “Lanes”)."
+        )
 
 
 def parsed_records(

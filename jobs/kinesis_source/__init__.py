@@ -7,7 +7,7 @@ micro-batch ends, by `first_start`, `slices` (how much), `shard_plan` (one shard
 a `crew` of threads that keep to a `pace` and to `memory`; `batches` makes Arrow of it, `aggregation` unpacks the KPL's
 records; `position` is what stands in the offset log, `gap` what is missing, `expiry` how the reader knows; `shards`
 and `client` are Kinesis' HTTP API, `credentials` and `signing` who calls it, `clock` its time; `options` and `errors`
-are what a user meets. Imports nothing from event_lake.
+are what a user meets; `data_source` and `admission` are Spark's API, where it has one. Imports nothing from event_lake.
 """
 
 from collections.abc import Iterator

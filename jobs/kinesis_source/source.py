@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pyarrow as pa
-from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceStreamReader, InputPartition
 from pyspark.sql.types import StructType
 
 from kinesis_source.admission import SupportsTriggerAvailableNow, default_read_limit, under
@@ -26,6 +25,7 @@ from kinesis_source.batch import plan
 from kinesis_source.batches import gaps_to_arrow
 from kinesis_source.bounds import Bounds
 from kinesis_source.client import KinesisClient
+from kinesis_source.data_source import DataSource, DataSourceReader, DataSourceStreamReader, InputPartition
 from kinesis_source.errors import UnavailableError
 from kinesis_source.expiry import Keeping
 from kinesis_source.gap import Gap

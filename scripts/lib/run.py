@@ -37,7 +37,7 @@ def command(arguments: list[str]) -> list[str]:
 
 def submit_options() -> list[str]:
     """What spark-submit, or pyspark in its place, needs on this machine."""
-    jars = f"{ROOT}/.cache/jars/*"
+    jars = f"{ROOT}/.cache/{Path(sys.prefix).name.replace('.venv', 'jars')}/*"  # those of this Spark: scripts/set-up
     # Java's default collector works beside the job, on cores that a laptop does not have to spare.
     collector = "" if "GC" in os.environ.get("SPARK_SUBMIT_OPTS", "") else " -XX:+UseParallelGC"
     settings = {

@@ -51,7 +51,7 @@ class ConnectorHouse(LakeHouse):
         self.settings |= {"source.kind": kind, "trigger.interval": "100 ms"}
         self.settings.pop("source.path", None)
 
-    def _carry(self) -> None:
+    def carry(self) -> None:
         """On Spark 3.5 other houses carry their stream into files first; here the connector reads it there, too."""
 
     def run_through(self, spark: SparkSession, batch: int, **overrides: str) -> Counts:

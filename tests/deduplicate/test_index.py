@@ -24,7 +24,7 @@ from event_lake.mark import BatchMark
 from event_lake.parse import parse
 from event_lake.schema import JUDGED_RECORD, RAW_RECORD
 from event_lake.storage import Storage
-from records import Record, event_bytes, raw_record, raw_records, raw_table, rows
+from records import Record, event_bytes, raw_frame, raw_record, raw_records, raw_table, rows
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 OTHER_SHARD = "shardId-000000000001"
@@ -305,7 +305,7 @@ def test_a_checkpoint_that_python_cannot_reach_is_refused(spark: SparkSession, t
 def test_books_that_differ_from_the_rows_are_refused(stream: Callable[..., Stream], spark: SparkSession) -> None:
     one = stream()
     one.running()
-    batch = parse(spark.createDataFrame(raw_table([record("a", 1)]), RAW_RECORD))
+    batch = parse(raw_frame(spark, [record("a", 1)]))
     assert one._engine is not None
     judged = one._engine.judge(batch, BatchMark("query", 0, "[]", None), datetime.now(UTC))
     try:

@@ -1,41 +1,16 @@
-"""Spark 4.2's admission control, Trigger.AvailableNow and reported lag, in a real query; and the same query on 4.1.
-
-Needs no Delta, and is run by hand where pyspark 4.2 is: Delta for 4.2 would be another environment.
-"""
+"""Spark 4.2's admission control, Trigger.AvailableNow and reported lag, in a real query; and the same query on 4.1."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyspark
-import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 import kinesis_source
 from kinesis_server import KinesisServer
-
-VERSION = tuple(int(part) for part in pyspark.__version__.split(".")[:2])
-JOBS = Path(kinesis_source.__file__).resolve().parent.parent
-needs_4_2 = pytest.mark.skipif(VERSION < (4, 2), reason=f"pyspark {pyspark.__version__} has no admission control")
-
-
-@pytest.fixture(scope="module")
-def session(request: pytest.FixtureRequest) -> Iterator[SparkSession]:
-    """The job's own session on Spark 4.1, a small one without Delta on 4.2."""
-    if VERSION < (4, 2):
-        yield request.getfixturevalue("spark")
-        return
-    os.environ["PYTHONPATH"] = str(JOBS)  # read when the JVM starts, handed on to its Python processes
-    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")  # type: ignore[attr-defined]
-    builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
-    made = builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
-    yield made
-    made.stop()
 
 
 class Stored:
@@ -53,12 +28,12 @@ class Stored:
 
 
 def start(
-    session: SparkSession, server: KinesisServer, folder: Path, trigger: dict[str, Any], **options: str
+    spark: SparkSession, server: KinesisServer, folder: Path, trigger: dict[str, Any], **options: str
 ) -> tuple[StreamingQuery, Stored]:
-    session.dataSource.register(kinesis_source.KinesisDataSource)
+    spark.dataSource.register(kinesis_source.KinesisDataSource)
     given = {"streamName": "events", "endpointUrl": server.endpoint_url, "holdBackMs": "0", **options}
     stored = Stored()
-    frame = session.readStream.format("kinesis-exact").options(**given).load()
+    frame = spark.readStream.format("kinesis-exact").options(**given).load()
     writer = frame.writeStream.foreachBatch(stored).option("checkpointLocation", str(folder / "checkpoint"))
     return writer.trigger(**trigger).start(), stored
 
@@ -71,13 +46,13 @@ def fill(server: KinesisServer, count: int, first: int = 0) -> list[str]:
     return made
 
 
-def test_a_query_runs_and_goes_on_after_a_stop(session: SparkSession, server: KinesisServer, tmp_path: Path) -> None:
+def test_a_query_runs_and_goes_on_after_a_stop(spark: SparkSession, server: KinesisServer, tmp_path: Path) -> None:
     made = fill(server, 100)
     for more in (0, 50):
         made += fill(server, more, first=len(made))
         goal = kinesis_source.tip({"streamName": "events", "endpointUrl": server.endpoint_url})
         query, stored = start(
-            session,
+            spark,
             server,
             tmp_path,
             {"processingTime": "0 seconds"},
@@ -95,40 +70,37 @@ def test_a_query_runs_and_goes_on_after_a_stop(session: SparkSession, server: Ki
         assert stored.records == sorted(made[-(more or 100) :])
 
 
-@needs_4_2
 def test_available_now_takes_what_had_arrived_in_bounded_batches_and_ends(
-    session: SparkSession, server: KinesisServer, tmp_path: Path
+    spark: SparkSession, server: KinesisServer, tmp_path: Path
 ) -> None:
     made = fill(server, 400)
-    query, stored = start(session, server, tmp_path, {"availableNow": True}, maxRecordsPerBatch="50")
+    query, stored = start(spark, server, tmp_path, {"availableNow": True}, maxRecordsPerBatch="50")
     assert query.awaitTermination(120)
     assert stored.records == made
     assert max(len(batch) for batch in stored.batches) <= 50
     more = fill(server, 30, first=400)
-    query, stored = start(session, server, tmp_path, {"availableNow": True}, maxRecordsPerBatch="50")
+    query, stored = start(spark, server, tmp_path, {"availableNow": True}, maxRecordsPerBatch="50")
     assert query.awaitTermination(120)
     assert stored.records == more
 
 
-@needs_4_2
-def test_available_now_follows_splits(session: SparkSession, server: KinesisServer, tmp_path: Path) -> None:
+def test_available_now_follows_splits(spark: SparkSession, server: KinesisServer, tmp_path: Path) -> None:
     made = fill(server, 50)
     first = server.shards("events")[0]["ShardId"]
     left, _ = server.split("events", first)
     made += fill(server, 50, first=50)
     server.split("events", left)
     made += fill(server, 50, first=100)
-    query, stored = start(session, server, tmp_path, {"availableNow": True}, sliceSeconds="20")
+    query, stored = start(spark, server, tmp_path, {"availableNow": True}, sliceSeconds="20")
     assert query.awaitTermination(120)
     assert stored.records == sorted(made)
 
 
-@needs_4_2
 def test_progress_tells_how_far_behind_the_tip_each_shard_is(
-    session: SparkSession, server: KinesisServer, tmp_path: Path
+    spark: SparkSession, server: KinesisServer, tmp_path: Path
 ) -> None:
     fill(server, 300)
-    query, _ = start(session, server, tmp_path, {"processingTime": "0 seconds"}, sliceSeconds="60")
+    query, _ = start(spark, server, tmp_path, {"processingTime": "0 seconds"}, sliceSeconds="60")
     try:
         for _ in range(300):
             assert not query.awaitTermination(0.2)  # type: ignore[arg-type]

@@ -14,8 +14,7 @@ from pathlib import Path
 import register_tables
 from event_lake.config import read_config
 from event_lake.session import create_session
-
-JARS = Path(__file__).resolve().parents[2] / ".cache" / "jars"
+from lanes import JARS
 
 
 def settings(folder: str) -> list[str]:

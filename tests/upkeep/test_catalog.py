@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 from event_lake.config import read_config
 from event_lake.errors import ConfigError
 from event_lake.schema import DUPLICATES, EVENTS, EVENTS_PARTITIONS, QUARANTINE
+from event_lake.spark_api import table_of
 from event_lake.upkeep.catalog import register
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +90,7 @@ def test_readers_nobody_here_wrote_agree_on_every_value_of_plain_files(
         connection.execute("SET TimeZone = 'UTC'")
         files = f"read_{file_format}('{path}/*=*/*=*/*.{file_format}', {options})"
         by_duckdb = connection.sql(f"SELECT {', '.join(columns)} FROM {files}").to_arrow_table()
-    by_spark = lake.spark.read.schema(EVENTS).format(file_format).load(path).select(columns).toArrow()
+    by_spark = table_of(lake.spark.read.schema(EVENTS).format(file_format).load(path).select(columns))
     found = [
         sorted(rows.select(columns).to_pylist(), key=lambda row: str(row["sequence_number"]))
         for rows in (by_spark, plain.to_table(columns), by_duckdb)

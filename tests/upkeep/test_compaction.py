@@ -21,6 +21,7 @@ from event_lake.delta_log import newest_snapshot
 from event_lake.errors import DataLossError
 from event_lake.schema import DUPLICATES_PARTITIONS, EVENTS_PARTITIONS, QUARANTINE_PARTITIONS
 from event_lake.sink import EventSink
+from event_lake.spark_api import table_of
 from event_lake.upkeep.compaction import compact, compaction_session, due, last_mark
 from event_lake.upkeep.partitions import Partition
 from event_lake.upkeep.settings import set_up
@@ -160,7 +161,7 @@ def by_readers(lake: Any, table: str) -> dict[str, list[dict[str, Any]]]:
         "delta-rs": DeltaTable(path).to_pyarrow_table(),
         "pyarrow": plain.to_table(columns),
         "duckdb": duck,
-        "spark": lake.spark.read.format("delta").load(path).select(columns).toArrow(),
+        "spark": table_of(lake.spark.read.format("delta").load(path).select(columns)),
     }
     order = [(name, "ascending") for name in ("shard_id", "sequence_number")]
     return {name: rows.select(columns).sort_by(order).to_pylist() for name, rows in found.items()}

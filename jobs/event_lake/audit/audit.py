@@ -30,7 +30,7 @@ from event_lake.audit.tables import (
 from event_lake.config import Config
 from event_lake.errors import ConfigError
 from event_lake.schema import PLACE
-from event_lake.source import named_failure
+from event_lake.source import named_failure, refuse_unreadable
 from event_lake.storage import Storage
 
 
@@ -64,6 +64,7 @@ class Audit:
     def __init__(self, spark: SparkSession, config: Config, asked: Asked) -> None:
         if config.source.kind != "kinesis":
             raise ConfigError(f'an audit reads a Kinesis stream; source.kind is "{config.source.kind}"')
+        refuse_unreadable(spark, config.source.kind)
         self._spark = spark.newSession()  # with settings of its own
         self._spark.conf.set("spark.sql.adaptive.enabled", "true")
         self._config, self._asked = config, asked

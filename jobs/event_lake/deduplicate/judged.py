@@ -15,6 +15,7 @@ from event_lake.errors import AccountingError
 from event_lake.hash_join import left_join_by_hash
 from event_lake.mark import BatchMark
 from event_lake.metrics import PlanMetrics, read_plan_metrics
+from event_lake.spark_api import in_tasks
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 BROADCAST_ROWS = 200_000
@@ -88,7 +89,7 @@ def recognised(batch: DataFrame, recogniser: Recogniser) -> DataFrame:
     tasks = min(buckets, batch.sparkSession.sparkContext.defaultParallelism)
     prefix = F.shiftright("key_hi", 64 - PREFIX_BITS) + PREFIXES // 2
     bucket = F.floor(prefix * buckets / PREFIXES)
-    dealt = keys.repartitionById(tasks, F.floor(bucket * tasks / buckets).cast("int"))
+    dealt = in_tasks(keys, tasks, F.floor(bucket * tasks / buckets).cast("int"))
     ordered = dealt.sortWithinPartitions(
         *KEY, "arrived_at", "shard_id", F.length("sequence_number"), "sequence_number", "sub_sequence_number"
     )

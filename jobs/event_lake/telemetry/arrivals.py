@@ -23,6 +23,7 @@ from pyspark.sql import functions as F
 
 from event_lake.deduplicate.verdicts import DUPLICATE, STORED
 from event_lake.sink import Volume
+from event_lake.spark_api import table_of
 from event_lake.telemetry.measures import PERCENTILES
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,8 @@ def _sample(judged: DataFrame, rows: Mapping[str, int]) -> pa.Table:
     stored, duplicate = ((verdict == name) & (chance * count < SAMPLE) for name, count in rows.items())
     arrived = F.unix_micros("arrived_at")
     age = F.when(verdict == STORED, arrived - F.unix_micros("created_datetime"))
-    return judged.where(stored | duplicate).select("verdict", arrived.alias("arrived"), age.alias("age")).toArrow()
+    chosen = judged.where(stored | duplicate)
+    return table_of(chosen.select("verdict", arrived.alias("arrived"), age.alias("age")))
 
 
 def _spread(values: pa.ChunkedArray, shares: Sequence[float], extreme: int | None) -> Spread | None:
