@@ -45,4 +45,4 @@ def _is_settled(query: StreamingQuery, writer: BatchWriter) -> bool:
     if writer.busy:
         return False
     progress = query.lastProgress
-    return writer.finished is None or (progress is not None and progress.batchId >= writer.finished)
+    return writer.finished is None or (progress is not None and progress["batchId"] >= writer.finished)

@@ -16,41 +16,22 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import boto3
-import orjson
 from botocore.exceptions import BotoCoreError, ClientError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "jobs"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from event_lake.config import ARCHIVE_KINDS, Config, parse_duration, read_config
 from event_lake.errors import ConfigError
-from put_records import NotAccepted, UsageError, advice, connect
+from put_records import NotAccepted, UsageError, connect
+from sample_events import Sent, is_there, put, samples
 from stored_events import Row, StoredEvents
-from traffic import SAMPLE_EVENTS
-
-if TYPE_CHECKING:
-    from mypy_boto3_kinesis import KinesisClient
 
 LOOK_SECONDS = 2.0
-READ_BACK_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A sample event, and where Kinesis has put it."""
-
-    uuid: str
-    data: bytes
-    shard: str
-    sequence: str
 
 
 def main(arguments: list[str]) -> int:
@@ -71,64 +52,35 @@ def main(arguments: list[str]) -> int:
 
 def verify(config: Config, wait: timedelta) -> bool:
     """Says what it does and finds. Whether each event is in the table exactly once, in time."""
-    client, stream = connect(config.source.stream, config.source.region or None, config.source.endpoint_url or None)
-    began = time.monotonic()
-    sent = [_put(client, stream, event) for event in samples(datetime.now(UTC))]
-    wrong = [
-        f"{one.uuid} was put, but is not what the stream gives back"
-        for one in sent
-        if not _is_there(client, stream, one)
-    ]
-    print(f"read back by shard iterator: {len(sent) - len(wrong)} of {len(sent)}")
+    source, began = config.source, time.monotonic()
+    client, stream = connect(source.stream, source.region or None, source.endpoint_url or None)
+    sent = [put(client, stream, event) for event in samples(datetime.now(UTC))]
+    back = [one for one in sent if is_there(client, stream, one)]
+    print(f"read back by shard iterator: {len(back)} of {len(sent)}")
     print(f"waiting for the rows in {config.lake.path}, at most {wait.total_seconds():.0f} s", flush=True)
     stored = StoredEvents(config)
-    rows = _wait_for_rows(stored, [one.uuid for one in sent], began + wait.total_seconds())
+    rows = _wait_for_rows(stored, [one.uuid for one in sent], time.monotonic() + wait.total_seconds())
     _show(rows)
-    found = Counter(row.event_uuid for row in rows)
-    wrong += [f"{one.uuid} is stored {found[one.uuid]} times" for one in sent if found[one.uuid] > 1]
-    missing = [one for one in sent if not found[one.uuid]]
-    wrong += [f"{one.uuid} is missing ({one.shard}, {one.sequence})" for one in missing]
+    wrong = [f"{one.uuid} was put, but the stream does not give it back" for one in sent if one not in back]
+    wrong += _differences(sent, rows)
+    seconds = time.monotonic() - began
     if not wrong:
-        print(f"verify: OK, {len(sent)} events put, read back and stored once each; {time.monotonic() - began:.1f} s")
+        print(f"verify: OK, {len(sent)} events put, read back and stored once each; {seconds:.1f} s")
         return True
-    print(f"verify: FAILED after {time.monotonic() - began:.1f} s")
-    for line in [*wrong, *_where_to_look(config, stored, [one.uuid for one in missing])]:
+    found = {row.event_uuid for row in rows}
+    print(f"verify: FAILED after {seconds:.1f} s")
+    for line in [*wrong, *_where_to_look(config, stored, [one.uuid for one in sent if one.uuid not in found])]:
         print(f"  {line}")
     return False
 
 
-def samples(now: datetime) -> list[bytes]:
-    """The four sample events, as of now, each with a uuid of its own."""
-    changed = {"created_at": int(now.timestamp())}
-    return [
-        orjson.dumps(orjson.loads(event) | changed | {"event_uuid": f"verify-{uuid4()}"}) for event in SAMPLE_EVENTS
-    ]
-
-
-def _put(client: KinesisClient, stream: dict[str, str], event: bytes) -> Sent:
-    """As `aws kinesis put-record --data ... --partition-key ...` does it."""
-    uuid = orjson.loads(event)["event_uuid"]
-    try:
-        answer = client.put_record(Data=event, PartitionKey=uuid, **stream)  # type: ignore[arg-type]
-    except (ClientError, BotoCoreError) as error:
-        raise UsageError(advice(error, stream)) from error
-    sent = Sent(uuid, event, answer["ShardId"], answer["SequenceNumber"])
-    print(f"put {orjson.loads(event)['event_name']} {uuid} into {sent.shard} at {sent.sequence}")
-    return sent
-
-
-def _is_there(client: KinesisClient, stream: dict[str, str], sent: Sent) -> bool:
-    """`aws kinesis get-shard-iterator` and `get-records`: whether the stream gives the same bytes back."""
-    place = {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": sent.sequence}
-    iterator: str | None = client.get_shard_iterator(ShardId=sent.shard, **place, **stream)["ShardIterator"]  # type: ignore[arg-type]
-    deadline = time.monotonic() + READ_BACK_SECONDS
-    while iterator and time.monotonic() < deadline:
-        answer = client.get_records(ShardIterator=iterator, Limit=1)
-        for record in answer["Records"]:
-            return record["Data"] == sent.data and record["SequenceNumber"] == sent.sequence
-        iterator = answer.get("NextShardIterator")
-        time.sleep(0.25)  # an empty answer says nothing; a shard takes five calls a second
-    return False
+def _differences(sent: Sequence[Sent], rows: Sequence[Row]) -> Iterator[str]:
+    found = Counter(row.event_uuid for row in rows)
+    for one in sent:
+        if found[one.uuid] > 1:
+            yield f"{one.uuid} is stored {found[one.uuid]} times"
+        if not found[one.uuid]:
+            yield f"{one.uuid} is missing ({one.shard}, {one.sequence})"
 
 
 def _wait_for_rows(stored: StoredEvents, uuids: Sequence[str], deadline: float) -> list[Row]:

@@ -140,6 +140,12 @@ def test_a_value_that_only_another_kind_of_source_takes_is_refused(kind: str, ke
         source(kind, f"source.{key}")
 
 
+def test_a_stream_is_not_read_in_another_account_than_its_arn_says() -> None:
+    role = "source.role_arn=arn:aws:iam::999900001111:role/reader"
+    with pytest.raises(ConfigError, match=r"source\.stream"):
+        source("aws-kinesis", f"source.stream={ARN}", role)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stream_without_a_region_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
