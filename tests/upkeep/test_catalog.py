@@ -48,7 +48,7 @@ def test_tables_of_every_format_are_registered_in_a_metastore_that_outlives_the_
     folder.mkdir()
     command = [sys.executable, str(Path(__file__).parent / "catalog_process.py"), str(folder)]
     command += [f"{file_format}={tmp_path / file_format}" for file_format in FORMATS]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "jobs")}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'jobs'}:{ROOT / 'tests'}"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
