@@ -34,6 +34,7 @@ LEFT_OUT: dict[str, dict[str, list[str]]] = {
     "3.5": {
         "of the exact source, which is one in Python: Spark 4.0 and later": [
             "conformance",
+            "contracts/test_contracts_in_the_job.py::test_contracts_are_in_no_plan",
             "kinesis",
             "server",
             "test_audit.py",

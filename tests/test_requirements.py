@@ -28,7 +28,7 @@ def asked_for(name: str) -> dict[str, str | None]:
     return {part[1].lower().replace("_", "-"): part[2] for part in parts if part}
 
 
-@pytest.mark.parametrize("name", ["build", "run", "dev", "notebook"])
+@pytest.mark.parametrize("name", ["build", "run", "dev", "notebook", "checkov/checkov"])
 def test_every_package_is_pinned_with_hashes_and_as_asked_for(name: str) -> None:
     pins = pinned(name)
     assert pins
