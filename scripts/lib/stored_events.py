@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
-from pyarrow.fs import FileSelector, FileSystem, LocalFileSystem, S3FileSystem
+from pyarrow.fs import FileSelector, FileSystem, LocalFileSystem, S3FileSystem, SubTreeFileSystem
 
 from event_lake.config import Config
 
@@ -67,10 +67,12 @@ class StoredEvents:
         return found
 
     def _dataset(self, path: str) -> ds.Dataset | None:
+        files, folder = self._files(path)
         if self._lake.format == "delta":
             table = self._delta(path)
-            return None if table is None else table.to_pyarrow_dataset()
-        files, folder = self._files(path)
+            # Arrow's own file system: its threads would call delta-rs's in Python, and one that still does when the
+            # interpreter ends aborts the process (seen: exit code -6 behind "verify: OK").
+            return None if table is None else table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(folder, files))
         if not any(
             entry.is_file for entry in files.get_file_info(FileSelector(folder, allow_not_found=True, recursive=True))
         ):
