@@ -132,12 +132,14 @@ class BatchWriter:
         check_accounting(measured.mark.batch_id, counts)
         judged.check(counts.stored)
         measured.counts, measured.parts = counts, parts
-        with measured.looking(judged.rows):
-            measured.tables = self._sink.write(judged.rows, parts, measured.mark, datetime.now(UTC), self._may_write)
-            self._may_write()
-            with measured.phase("index"):
-                judged.remember()
+        measured.tables = self._sink.write(judged.rows, parts, measured.mark, datetime.now(UTC), self._may_write)
+        self._may_write()
+        with measured.phase("index"):
+            judged.remember()
         measured.index = self._engine.size()
+        if measured.arrivals:
+            with measured.phase("measuring"):
+                measured.arrivals.look(judged.rows, parts)
         if counts.contract_broken:
             tell_broken(judged.rows, measured.mark.batch_id)
 

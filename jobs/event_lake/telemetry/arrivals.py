@@ -1,4 +1,4 @@
-"""When a micro-batch's records arrived and were created: a look at a sample of them, while they are stored.
+"""When a micro-batch's records arrived and were created: a look at a sample of them, once they are stored.
 
 Percentiles come from about SAMPLE records of each verdict, or from all where there are no more; extremes are exact,
 from the job that counts the micro-batch. Spark's observed metrics would ride on that job, without a second one, but

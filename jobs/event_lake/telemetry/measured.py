@@ -9,9 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pyspark import InheritableThread
-from pyspark.sql import DataFrame
-
 from event_lake.deduplicate.manifest import IndexSize
 from event_lake.mark import BatchMark
 from event_lake.metrics import Counts
@@ -40,19 +37,3 @@ class Measured:
             yield
         finally:
             self.phases[name] += time.monotonic() - began  # type: ignore[assignment]
-
-    @contextmanager
-    def looking(self, judged: DataFrame) -> Iterator[None]:
-        """Looks at the arrivals of `judged` while the body stores it: the body mostly waits for one commit after
-        another, in which the workers have nothing to do. Ended before the rows are let go, whatever happens."""
-        if self.arrivals is None:
-            yield
-            return
-        # Inheritable: its job is of the query's job group, and is cancelled with it.
-        thread = InheritableThread(target=self.arrivals.look, args=(judged, self.parts), name="look at arrivals")
-        thread.start()
-        try:
-            yield
-        finally:
-            with self.phase("measuring"):
-                thread.join()
