@@ -21,13 +21,13 @@ class Executors:
 
     def check_lost(self, batch_id: int, counts: Counts) -> None:
         """Raises ExecutorLost where more records are counted than accounted for, and an executor has gone meanwhile."""
-        accounted = counts.stored + counts.duplicates + counts.quarantined
-        gone = self._there - self._now()
-        if gone and counts.received > accounted:
+        if counts.received <= counts.accounted:
+            return
+        if gone := self._there - self._now():
             raise ExecutorLost(
                 f"micro-batch {batch_id} lost {', '.join(sorted(gone))} while it ran. Spark has read a part of it "
-                f"again and counted {counts.received} records in place of {accounted}, so that it cannot be accounted "
-                "for. Nothing of it was written. Start the job again: that replays it."
+                f"again and counted {counts.received} records in place of {counts.accounted}, so that it cannot be "
+                "accounted for. Nothing of it was written. Start the job again: that replays it."
             )
 
     def _now(self) -> frozenset[str]:

@@ -23,6 +23,11 @@ class Counts:
     gaps: int = 0  # rows that the source yielded in place of lost records
     contract_broken: int = 0  # of the stored: events that break a contract which is only counted
 
+    @property
+    def accounted(self) -> int:
+        """What `received` must be."""
+        return self.stored + self.duplicates + self.quarantined
+
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(one + two for one, two in zip(asdict(self).values(), asdict(other).values(), strict=True)))
 
@@ -74,10 +79,9 @@ def _sum(nodes: Iterable[Any], name: str) -> int:
 
 def check_accounting(batch_id: int, counts: Counts) -> None:
     """Raises AccountingError where a record has no verdict, or more than one; to be called before the first write."""
-    accounted = counts.stored + counts.duplicates + counts.quarantined
-    if counts.late_dropped or counts.received != accounted:
+    if counts.late_dropped or counts.received != counts.accounted:
         raise AccountingError(
             f"micro-batch {batch_id} does not add up: {counts}; received must equal stored + duplicates + quarantined "
-            f"({accounted}) and nothing may be late. Nothing of it was written. Starting again replays it; a repeated "
-            "failure is a bug, please report it with these numbers."
+            f"({counts.accounted}) and nothing may be late. Nothing of it was written. Starting again replays it; a "
+            "repeated failure is a bug, please report it with these numbers."
         )
