@@ -10,10 +10,11 @@ from pathlib import Path
 from lanes import ENVIRONMENT, JARS, ROOT
 
 CLASSES = JARS.with_name(f"{ENVIRONMENT.replace('.venv', 'classes')}.jsa")  # each Spark has its own
+# The room for compiled code is 48 MiB without the second compiler; Spark fills that in a minute or two, and then Java
+# compiles nothing any more (seen: "CodeCache is full. Compiler has been disabled.").
+FAST_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m"
 # A job this short never earns back what Java's optimising compiler costs, which is half of its CPU time.
-SHORT_LIVED = (
-    "-XX:+IgnoreUnrecognizedVMOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xlog:disable -Xlog:all=error:stderr"
-)
+SHORT_LIVED = f"-XX:+IgnoreUnrecognizedVMOptions {FAST_COMPILER} -XX:+UseSerialGC -Xlog:disable -Xlog:all=error:stderr"
 
 
 def is_there() -> bool:

@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from pyspark.sql import SparkSession
 
+from class_archive import FAST_COMPILER
 from event_lake.config import ENGINES, Checkpoint, Config, Dedup, Lake, Source, Trigger
 from event_lake.session import create_session
 from event_lake.storage import Storage
@@ -96,7 +97,7 @@ def small_session(home: Path) -> SparkSession:
         "driver.memory": "1g",
         "driver.extraClassPath": f"{JARS}/*:{classes}",
         # Short runs on few cores: the second compiler and a parallel collector cost half of the time.
-        "driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.home={home}",
+        "driver.extraJavaOptions": f"{FAST_COMPILER} -XX:+UseSerialGC -Dderby.system.home={home}",
         "local.dir": str(home / "local"),
         "sql.warehouse.dir": (home / "warehouse").as_uri(),
         "sql.shuffle.partitions": "2",

@@ -62,7 +62,7 @@ def _lines(given: argparse.Namespace) -> Lines:
         sizes.append(f"--small-files={given.small_files}")
         command = [*run_script.command([])[:-1], *options, *job, *sizes]
         # Thousands of small commits: Java's optimising compiler costs more than it gives back.
-        own = {"SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1"}
+        own = {"SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m"}
         environment = clean_environment({**run_script.environment(home / "pid"), **own})
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
