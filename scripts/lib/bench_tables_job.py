@@ -23,6 +23,7 @@ from threading import Event, Thread
 import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -185,7 +186,7 @@ def timed(query: Callable[[], int]) -> tuple[float, int]:
 
 def by_duckdb(path: str, day: str) -> int:
     """Opens the table with delta-rs and adds up one day of it."""
-    events = DeltaTable(path).to_pyarrow_dataset()
+    events = DeltaTable(path).to_pyarrow_dataset(filesystem=SubTreeFileSystem(path, LocalFileSystem()))
     with duckdb.connect() as connection:
         connection.register("events", events)
         rows = connection.execute(
