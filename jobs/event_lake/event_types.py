@@ -76,7 +76,7 @@ class EventTypes:
         self._checkpoint = checkpoint
         self._path = f"{checkpoint.path}/types"
         self._most_new = most_new
-        self._last: tuple[int, Known] | None = None
+        self._last: Known | None = None  # what is known after the last micro-batch
 
     def open(self, of_table: Callable[[], Collection[str]], others_wrote: bool = False) -> None:
         """Called once before the first micro-batch; where nothing is kept yet, the types of the table are known, and
@@ -110,7 +110,7 @@ class EventTypes:
             most = 0 if begun else self._most_new
             after = before.with_new(sorted(new, key=lambda kind: (-rows[kind], kind)), clock.date(), most)
             self._write(mark.batch_id, after)
-        self._last = (mark.batch_id, after)
+        self._last = after
         refused = new - after.types
         if not refused:
             return None
@@ -138,7 +138,7 @@ class EventTypes:
 
     def _before(self, batch_id: int) -> Known:
         """What was known before this micro-batch."""
-        if self._last is None or self._last[0] >= batch_id:
+        if self._last is None:
             number = max((number for number in self._numbers() if number < batch_id), default=None)
             if number is None:
                 raise DataLossError(
@@ -146,8 +146,8 @@ class EventTypes:
                     "is not known. Nothing was written. Restore the folder, or delete what is left of it: the types "
                     "that the events table has are then taken as known."
                 )
-            self._last = (number, self._read(number))
-        return self._last[1]
+            self._last = self._read(number)
+        return self._last
 
     def _decided(self, batch_id: int) -> Known | None:
         return self._read(batch_id) if batch_id in self._numbers() else None
