@@ -16,5 +16,9 @@ setup(
     packages=find_packages("jobs"),
     # Spark and Delta come with the cluster; requirements/run.txt has the exact versions that are tested.
     install_requires=["boto3>=1.34", "fastjsonschema>=2.22", "orjson>=3.10", "pyarrow>=15"],
-    extras_require={"local": ["pyspark==4.1.1", "delta-spark==4.2.0", "pandas<3"], "report": ["matplotlib>=3.9"]},
+    extras_require={
+        "local": ["pyspark==4.1.1", "delta-spark==4.2.0", "pandas<3"],
+        "prometheus": ["prometheus-client>=0.26"],  # for metrics.prometheus_port
+        "report": ["matplotlib>=3.9"],
+    },
 )
