@@ -139,7 +139,7 @@ class BatchWriter:
         measured.index = self._engine.size()
         if measured.arrivals:
             with measured.phase("measuring"):
-                measured.arrivals.look(judged.rows, parts)
+                measured.arrivals.look(judged, parts)
         if counts.contract_broken:
             tell_broken(judged.rows, measured.mark.batch_id)
 

@@ -140,6 +140,11 @@ class Metrics:
     health_intervals: int = 10
     health_lag: timedelta = timedelta(hours=1)
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is an outlet; without one nothing is measured that costs anything."""
+        return bool(self.table_path or self.json_lines or self.cloudwatch or self.prometheus_port)
+
 
 NO_METRICS = Metrics()
 

@@ -74,18 +74,20 @@ class DeltaLog:
 
     def marks(self) -> Iterator[BatchMark]:
         """The marks in the commits, the newest first. Commits of others than event-lake have none."""
-        for commit in self._commits():
+        for commit in self._commits(self._snapshot()):
             yield commit.mark
 
     def commit(self, mark: BatchMark) -> Commit | None:
-        """The commit of a micro-batch, if it is among those of its query that are still kept."""
-        of_query = (commit for commit in self._commits() if commit.mark.query_id == mark.query_id)
+        """The commit of a micro-batch that this driver has made or found, if it is among those of its query that are
+        still kept."""
+        # What is at hand has it; to look for newer ones would cost a listing of the log.
+        of_query = (commit for commit in self._commits(self._at_hand()) if commit.mark.query_id == mark.query_id)
         own = (commit for commit in of_query if commit.transaction == commit.mark.batch_id)
         found = next((commit for commit in own if commit.mark.batch_id <= mark.batch_id), None)
         return found if found and found.mark.batch_id == mark.batch_id else None
 
-    def _commits(self) -> Iterator[Commit]:
-        for version in range(self._snapshot().version(), -1, -1):
+    def _commits(self, snapshot: Any) -> Iterator[Commit]:
+        for version in range(snapshot.version(), -1, -1):
             path = f"{self.path}/_delta_log/{version:020d}.json"
             if not self._storage.exists(path):
                 return
@@ -99,6 +101,10 @@ class DeltaLog:
 
     def _snapshot(self) -> Any:
         return newest_snapshot(self._spark, self.path)
+
+    def _at_hand(self) -> Any:
+        delta_log, _ = _java(self._spark._jvm)
+        return delta_log.forTable(self._spark._jsparkSession, self.path).unsafeVolatileSnapshot()
 
 
 def newest_snapshot(spark: SparkSession, path: str) -> Any:

@@ -43,7 +43,9 @@ class DeltaTableWriter:
         partitions: Sequence[str],
         *,
         properties: Mapping[str, str] = NO_PROPERTIES,
+        statistics: Sequence[str] | None = None,
     ) -> None:
+        """`statistics`: the columns to keep least and greatest of; by default all of which they tell something."""
         self._spark = spark
         self._path = log.path
         self._log = log
@@ -51,6 +53,7 @@ class DeltaTableWriter:
         self._schema = schema
         self._partitions = partitions
         self._properties = properties
+        self._statistics = statistics
 
     @property
     def path(self) -> str:
@@ -59,8 +62,7 @@ class DeltaTableWriter:
     def create(self) -> None:
         if self._log.exists():
             return  # Delta would find that out too, by way of a plan
-        left_out = (*WITHOUT_STATISTICS, *UNCHECKED.get(self._role, ()), *self._partitions)
-        measured = [f.name for f in self._schema if f.name not in left_out and not isinstance(f.dataType, UNORDERED)]
+        measured = self._statistics or self._worth_measuring()
         table = (
             DeltaTable.createIfNotExists(self._spark)
             .location(self._path)
@@ -71,6 +73,10 @@ class DeltaTableWriter:
         for key, value in self._properties.items():
             table = table.property(key, value)
         table.execute()
+
+    def _worth_measuring(self) -> list[str]:
+        left_out = (*WITHOUT_STATISTICS, *UNCHECKED.get(self._role, ()), *self._partitions)
+        return [f.name for f in self._schema if f.name not in left_out and not isinstance(f.dataType, UNORDERED)]
 
     def is_untouched(self) -> bool:
         return self._log.is_untouched(self._app_id(""))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,13 +19,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from event_lake.deduplicate.arrived import Arrived
 from event_lake.deduplicate.folder import Folder
 from event_lake.deduplicate.index import BLOCKS
 from event_lake.deduplicate.manifest import mergeable
 from event_lake.deduplicate.merge import Merger
-from event_lake.deduplicate.recognise import KEY, Recogniser, read_report
+from event_lake.deduplicate.recognise import CREATED, KEY, Recogniser, read_report
 from event_lake.deduplicate.segment import PREFIXES, Segment
 from event_lake.key import signed_halves
+from event_lake.quantiles import Summary
 
 SECOND = 1_000_000
 WINDOW, MARGIN = 800 * SECOND, 100 * SECOND
@@ -40,6 +42,10 @@ class Record:
     arrived: int
     payload: int
     number: int
+
+    @property
+    def created(self) -> int:
+        return self.arrived - self.number * SECOND
 
 
 class IndexModel(RuleBasedStateMachine):
@@ -124,20 +130,28 @@ class IndexModel(RuleBasedStateMachine):
     def recognise(
         self, records: list[Record], attempt: str, pages: int
     ) -> tuple[dict[int, tuple[int, bool]], list[Segment]]:
-        recogniser = Recogniser(self.folder, self.live(), self.buckets, attempt, self.watermark, self.now, BLOCK)
+        recogniser = Recogniser(self.folder, self.live(), self.buckets, attempt, self.watermark, self.now, BLOCK, True)
         found: dict[int, tuple[int, bool]] = {}
         written: list[Segment] = []
+        arrived = Arrived()
         for task in range(min(self.buckets, 2)):
             before = len(found)
             for batch in recogniser(iter(list(self.dealt(records, task, pages)))):
                 for row in batch.to_pylist():
                     if row["report"]:
-                        count, segments = read_report(row["report"])
-                        assert count == len(found) - before
-                        written += segments
+                        report = read_report(row["report"])
+                        assert report.duplicates == len(found) - before
+                        written += report.segments
+                        assert report.arrived is not None
+                        arrived += report.arrived
                     else:
                         first = round(row["first_arrived_at"].timestamp() * SECOND)
                         found[int(row["sequence_number"])] = (first, row["same_payload"])
+        copies = [record for record in records if record.number in found]
+        stored = [record for record in records if record.number not in found]
+        assert values(arrived.stored) == sorted(record.arrived for record in stored)
+        assert values(arrived.duplicates) == sorted(record.arrived for record in copies)
+        assert values(arrived.age) == sorted(record.arrived - record.created for record in stored)
         return found, written
 
     def dealt(self, records: list[Record], task: int, pages: int) -> Iterator[pa.RecordBatch]:
@@ -156,6 +170,7 @@ class IndexModel(RuleBasedStateMachine):
                 {
                     **dict(zip(KEY, signed_halves([r.uuid for r in part]), strict=True)),
                     "arrived_at": pa.array([r.arrived for r in part], pa.timestamp("us", tz="UTC")),
+                    CREATED: pa.array([r.created for r in part], pa.int64()),
                     "payload_hash": pa.array([r.payload for r in part], pa.int64()),
                     "shard_id": pa.array(["s"] * len(part), pa.string()),
                     "sequence_number": pa.array([str(r.number) for r in part], pa.string()),
@@ -165,6 +180,11 @@ class IndexModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.home.cleanup()
+
+
+def values(parts: Sequence[Summary]) -> list[int]:
+    """All numbers; a part that is so small leaves none out."""
+    return sorted(value for part in parts for value in part.values)
 
 
 def key(record: Record) -> bytes:

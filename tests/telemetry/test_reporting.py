@@ -25,7 +25,7 @@ from kinesis_server import KinesisServer
 from lake import LakeHouse, event, rows
 
 Line = dict[str, Any]
-RANK_ERROR = 0.002  # of percentile_approx, and of how a rank becomes one of few rows
+RANK_ERROR = 0.001  # see event_lake.quantiles
 
 
 @pytest.fixture

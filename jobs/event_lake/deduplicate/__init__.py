@@ -4,8 +4,8 @@ Two engines, chosen by `dedup.engine`:
 
 index     every duplicate is a row, with the arrival of its first copy; a micro-batch costs the same whatever the
           window; works inside the batch writer (`index` keeps it, in a `manifest` a micro-batch; `judged` is one
-          micro-batch; `recognise` and `merge` run in the workers, on a `segment` at a time from a `folder`; `seed`
-          makes it from a table)
+          micro-batch; `recognise` and `merge` run in the workers, on a `segment` at a time from a `folder`; `arrived`
+          is what they say of arrival times; `seed` makes the index from a table)
 spark     (`operator`) Spark's own dropDuplicatesWithinWatermark: duplicates are counted, and gone; works in the stream
 
 Bad records pass both untouched, each of them. Nothing is ever late.
@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from event_lake.checkpoint import CheckpointLog
 from event_lake.config import Config
+from event_lake.deduplicate.arrived import Arrived
 from event_lake.deduplicate.index import IndexEngine
 from event_lake.deduplicate.manifest import IndexSize
 from event_lake.deduplicate.operator import OperatorEngine
@@ -35,6 +36,9 @@ class Judged(Protocol):
 
     def counted(self) -> PlanMetrics:
         """What the plan counted; to be asked after the first action."""
+
+    def arrived(self, stored: int) -> Arrived:
+        """When its records arrived, where the engine was made to measure that; `stored`: how many are to be stored."""
 
     def check(self, stored: int) -> None:
         """Raises AccountingError where the engine's own books have not as many first copies as there are rows."""
@@ -75,4 +79,5 @@ def engine_for(
     """The engine that the configuration chooses; `beside`: for a query that fills in what the lake's job lacks."""
     if config.dedup.engine == "spark":
         return OperatorEngine(spark, checkpoint, config.dedup)
-    return IndexEngine(spark, storage, checkpoint, config.dedup, beside)
+    measures = config.metrics.is_wanted
+    return IndexEngine(spark, storage, checkpoint, config.dedup, beside=beside, measures=measures)

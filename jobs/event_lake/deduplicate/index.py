@@ -48,13 +48,21 @@ class IndexEngine:
     """Keeps the index in the checkpoint's folder `seen`. One driver at a time."""
 
     def __init__(
-        self, spark: SparkSession, storage: Storage, checkpoint: CheckpointLog, dedup: Dedup, beside: bool = False
+        self,
+        spark: SparkSession,
+        storage: Storage,
+        checkpoint: CheckpointLog,
+        dedup: Dedup,
+        *,
+        beside: bool = False,
+        measures: bool = False,
     ) -> None:
         self._spark = spark
         self._storage = storage
         self._checkpoint = checkpoint
         self._dedup = replace(dedup, window=FOR_EVER) if beside else dedup
         self._is_seeded = beside
+        self._measures = measures
         self._path = f"{storage.qualified(checkpoint.path)}/seen"
         self._folder = Folder(f"{self._path}/segments", **storage.s3_settings())
         self._keep = micros(self._dedup.window + dedup.margin)
@@ -116,6 +124,7 @@ class IndexEngine:
         before = self._before(mark)
         live = tuple(s for s in before.segments if s.until + self._keep > before.watermark)
         recogniser = self._recogniser(str(mark.batch_id), live, before.watermark, clock)
+        recogniser = replace(recogniser, measures=self._measures)
         return IndexJudged(self._spark, batch, mark, recogniser, partial(self._remember, mark, recogniser))
 
     def size(self) -> IndexSize | None:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from event_lake.deduplicate.recognise import KEY, PLACE, RECOGNISED, Recogniser, read_report
+from event_lake.deduplicate.arrived import Arrived
+from event_lake.deduplicate.recognise import CREATED, KEY, NOT_TOLD, PLACE, RECOGNISED, Recogniser, read_report
 from event_lake.deduplicate.segment import PREFIX_BITS, PREFIXES, Segment
 from event_lake.deduplicate.verdicts import with_verdict
 from event_lake.errors import AccountingError
@@ -39,13 +40,16 @@ class IndexJudged:
         self._found = recognised(batch, recogniser).persist()
         # Each task says how many it found: to count rows would be another stage of tasks.
         told = self._found.where(F.col("report").isNotNull()).select("report").collect()
-        reports = [read_report(row["report"]) for row in told]
-        self._new = [segment for _, segments in reports for segment in segments]
-        duplicates = sum(count for count, _ in reports)
+        self._reports = [read_report(row["report"]) for row in told]
+        self._new = [segment for report in self._reports for segment in report.segments]
+        duplicates = sum(report.duplicates for report in self._reports)
         self.rows = marked(batch, self._found if duplicates else None, duplicates <= BROADCAST_ROWS)
 
     def counted(self) -> PlanMetrics:
         return read_plan_metrics(self._spark.streams.get(self._mark.query_id), operator=False)
+
+    def arrived(self, stored: int) -> Arrived:
+        return sum((report.arrived for report in self._reports if report.arrived), Arrived())
 
     def check(self, stored: int) -> None:
         remembered = sum(segment.rows for segment in self._new)
@@ -81,9 +85,10 @@ def recognised(batch: DataFrame, recogniser: Recogniser) -> DataFrame:
     """Duplicates and new segments (recognise.RECOGNISED) of a micro-batch of schema.PARSED_RECORD."""
     keys = batch.where(F.col("problem").isNull()).select(
         *KEY,
-        F.coalesce("arrived_at", F.timestamp_seconds(F.lit(0))).alias("arrived_at"),
+        F.coalesce("arrived_at", F.timestamp_seconds(F.lit(NOT_TOLD))).alias("arrived_at"),
         F.xxhash64("data").alias("payload_hash"),
         *PLACE,
+        *([F.unix_micros("created_datetime").alias(CREATED)] if recogniser.measures else []),
     )
     buckets = recogniser.buckets
     tasks = min(buckets, batch.sparkSession.sparkContext.defaultParallelism)

@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql.types import BooleanType, LongType, StringType, StructField, StructType, TimestampType
 
+from event_lake.deduplicate.arrived import Arrived
 from event_lake.deduplicate.folder import Folder
 from event_lake.deduplicate.segment import (
+    I64,
     PREFIX_BITS,
     Keys,
     Segment,
@@ -25,10 +27,11 @@ from event_lake.deduplicate.segment import (
     open_keys,
 )
 from event_lake.key import unsigned
+from event_lake.quantiles import Summary, summary
 from kinesis_source.worker import forget_zip_finders
 
-# One row for each duplicate: where it is, what it is a copy of. And one at the end of a task, its report: how many
-# duplicates it found and which segments it wrote, as JSON, all else null.
+# One row for each duplicate: where it is, what it is a copy of. And one at the end of a task, its report, as JSON, all
+# else null.
 RECOGNISED = StructType(
     [
         StructField("shard_id", StringType()),
@@ -41,7 +44,9 @@ RECOGNISED = StructType(
 )
 PLACE = RECOGNISED.fieldNames()[:3]
 KEY = ("key_hi", "key_lo")  # as event_lake.key makes them
+CREATED = "created"  # Unix microseconds
 TYPES = [pa.string(), pa.string(), pa.int64(), pa.timestamp("us", tz="UTC"), pa.bool_(), pa.string()]
+NOT_TOLD = 0  # the arrival of a record whose source says none
 NO_KEYS = Keys(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
@@ -56,10 +61,11 @@ class Recogniser:
     watermark: int  # Unix microseconds, as `now` and `block`
     now: int
     block: int
+    measures: bool = False  # whether the report is to say when records arrived; rows then have CREATED, too
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """In: rows (KEY, arrived_at, payload_hash, PLACE) in the order of key and arrival; a bucket's rows are all in
-        one call. Out: RECOGNISED."""
+        """In: rows (KEY, arrived_at, payload_hash, PLACE, perhaps CREATED) in the order of key and arrival; a bucket's
+        rows are all in one call. Out: RECOGNISED."""
         forget_zip_finders()
         names = {segment.name for segment in self.segments}
         self.folder.keep_copies_of(names)
@@ -73,7 +79,7 @@ class Recogniser:
                 yield found
                 let_go_of_pages()
         segments = self._store(joined(run.new)) if run.new else []
-        yield _report(duplicates, segments)
+        yield _reported(Report(duplicates, segments, run.arrived() if self.measures else None))
 
     def _judge(self, batch: pa.RecordBatch, run: _Run) -> pa.RecordBatch:
         arrived = batch.column("arrived_at").cast(pa.int64())
@@ -85,6 +91,8 @@ class Recogniser:
         firsts, group = run.followed_by(firsts, is_head)
         duplicate = ~is_head
         duplicate[is_head] = seen
+        if self.measures:
+            run.measure(rows.arrived, batch.column(CREATED).to_numpy(), duplicate)
         chosen = np.flatnonzero(duplicate)
         first = firsts.where(group[chosen])
         place = batch.select(PLACE).take(pa.array(chosen))
@@ -129,16 +137,29 @@ class Recogniser:
         return written
 
 
-def _report(duplicates: int, segments: list[Segment]) -> pa.RecordBatch:
-    text = json.dumps({"duplicates": duplicates, "segments": [asdict(segment) for segment in segments]})
+@dataclass(frozen=True)
+class Report:
+    """What a task says at its end."""
+
+    duplicates: int
+    segments: list[Segment]  # that it wrote
+    arrived: Arrived | None = None  # where that was asked for
+
+
+def _reported(report: Report) -> pa.RecordBatch:
     nothing = [pa.nulls(1, kind) for kind in TYPES[:-1]]
-    return pa.RecordBatch.from_arrays([*nothing, pa.array([text], pa.string())], RECOGNISED.fieldNames())
+    text = pa.array([json.dumps(asdict(report))], pa.string())
+    return pa.RecordBatch.from_arrays([*nothing, text], RECOGNISED.fieldNames())
 
 
-def read_report(text: str) -> tuple[int, list[Segment]]:
-    """How many duplicates a task found, and the segments that it wrote."""
+def read_report(text: str) -> Report:
     report = json.loads(text)
-    return report["duplicates"], [Segment(**segment) for segment in report["segments"]]
+    segments = [Segment(**segment) for segment in report["segments"]]
+    arrived = report["arrived"] and {
+        what: [Summary(tuple(part["values"]), part["count"]) for part in parts]
+        for what, parts in report["arrived"].items()
+    }
+    return Report(report["duplicates"], segments, Arrived(**arrived) if arrived else None)
 
 
 @dataclass
@@ -147,6 +168,20 @@ class _Run:
 
     new: list[Keys] = field(default_factory=list)
     last: Keys = NO_KEYS
+    _first: list[I64] = field(default_factory=list)  # arrivals of what is stored
+    _copies: list[I64] = field(default_factory=list)  # and of duplicates
+    _ages: list[I64] = field(default_factory=list)
+
+    def measure(self, arrived: I64, created: I64, duplicate: npt.NDArray[np.bool_]) -> None:
+        told = arrived != NOT_TOLD
+        first, copies = told & ~duplicate, told & duplicate
+        self._first.append(arrived[first])
+        self._copies.append(arrived[copies])
+        self._ages.append(arrived[first] - created[first])
+
+    def arrived(self) -> Arrived:
+        found = (self._first, self._copies, self._ages)
+        return Arrived(*([summary(np.concatenate(parts))] if parts else [] for parts in found))
 
     def heads_of(self, rows: Keys) -> npt.NDArray[np.bool_]:
         """Which rows are the first of their key."""

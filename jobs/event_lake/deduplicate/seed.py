@@ -41,8 +41,7 @@ def seeded(stored: DataFrame, deleted: DataFrame, recogniser: Recogniser, oldest
         rows = recent.where((F.col("arrived_at") >= _time(start)) & (F.col("arrived_at") < _time(stop)))
         told = recognised(_keyed(rows), recogniser).where(F.col("report").isNotNull()).select("report").collect()
         for row in told:
-            _, new = read_report(row["report"])
-            segments += new
+            segments += read_report(row["report"]).segments
     return tuple(segments)
 
 

@@ -30,6 +30,7 @@ from event_lake.upkeep.partitions import partitions
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 20  # commits
+SOUGHT_BY = ("batch_id", "planned_at", "stored_at", "complete_through")  # statistics of all others cost and help nobody
 
 
 class MetricsTable:
@@ -40,7 +41,7 @@ class MetricsTable:
     ) -> None:
         self._spark = spark
         of_table = DeltaLog(spark, storage, storage.qualified(path))
-        self._table = DeltaTableWriter(spark, of_table, "metrics", METRICS, METRICS_PARTITIONS)
+        self._table = DeltaTableWriter(spark, of_table, "metrics", METRICS, METRICS_PARTITIONS, statistics=SOUGHT_BY)
         self._is_there = False
         self._maintenance = maintenance
         self._may_write = may_write

@@ -21,7 +21,7 @@ def reporter_of(
 ) -> Reporter | None:
     """None where the configuration names no outlet. Raises ConfigError where the endpoint's port is taken."""
     metrics = config.metrics
-    if not (metrics.table_path or metrics.json_lines or metrics.cloudwatch or metrics.prometheus_port):
+    if not metrics.is_wanted:
         return None
     health = Health(Bounds(metrics.health_intervals * config.trigger.interval, metrics.health_lag))
     reporter = Reporter(sink.tables, metrics.top_types, health)
