@@ -163,7 +163,7 @@ def test_what_was_deleted_is_not_brought_back_by_an_archive_nor_by_the_stream_af
 
 
 def test_an_archive_in_a_delta_table_comes_in_once_although_it_holds_records_twice(
-    spark: SparkSession, house: LakeHouse
+    spark: SparkSession, house: LakeHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     house.run(spark)
     arrived = datetime.now(UTC) - timedelta(days=400)
@@ -172,7 +172,10 @@ def test_an_archive_in_a_delta_table_comes_in_once_although_it_holds_records_twi
     stored = DeltaTable(str(house.events_path)).to_pyarrow_table()
     write_deltalake(str(house.folder / "copy_of_events"), stored)
 
-    assert filled(spark, house, **source_of(house, "delta", "raw")) == Counts(received=4, stored=2, duplicates=2)
+    with caplog.at_level("INFO", logger="event_lake.batch"):
+        assert filled(spark, house, **source_of(house, "delta", "raw")) == Counts(received=4, stored=2, duplicates=2)
+    (line,) = (line for line in caplog.messages if " batch=0 " in line)
+    assert line.endswith(" lag_seconds=unknown")  # nothing says how much of an archive is left
     assert filled(spark, house, **source_of(house, "delta", "copy_of_events")) == Counts(received=10, duplicates=10)
     assert house.uuids() == uuids([*range(10), 20, 21])
     assert {row["arrived_at"] for row in house.events() if row["event_uuid"] == "u-20"} == {arrived}

@@ -54,7 +54,7 @@ class Clock:
         return self.now
 
 
-def batch(records: int, seconds: float, lag: float) -> str:
+def batch(records: int, seconds: float, lag: float | str) -> str:
     counts = f"received={records} stored={records} duplicates=0 quarantined=0 late_dropped=0"
     return f"2026-11-27 07:00:00,000 INFO event_lake.batch {counts} batch=7 seconds={seconds} lag_seconds={lag}"
 
@@ -94,6 +94,13 @@ def test_totals_at_the_end_are_not_counted_as_a_micro_batch_once_more() -> None:
     end = "received=1000 stored=1000 duplicates=0 quarantined=0 late_dropped=0"
     assert told(clock, drain, 10, f"INFO event_lake finished {end} seconds=9.0")[0] == "1,000 records"
     assert told(clock, drain, 10, end)[0] == "1,000 records"
+
+
+def test_a_source_that_does_not_tell_its_lag_is_shown_without() -> None:
+    clock = Clock()
+    drain = Drain(clock)
+    told(clock, drain, 10, batch(1000, 5, "unknown"))
+    assert told(clock, drain, 20, batch(3000, 5, "unknown")) == ["4,000 records", "200/s", "20 s so far"]
 
 
 def test_durations_are_told_in_two_units_at_most() -> None:

@@ -107,7 +107,8 @@ class BatchWriter:
             judged.release()
         self.totals += measured.counts
         seconds = time.monotonic() - began
-        log.info("%s batch=%d seconds=%.1f lag_seconds=%.1f", measured.counts, batch_id, seconds, mark.lag_seconds)
+        lag = "unknown" if mark.lag_seconds is None else f"{mark.lag_seconds:.1f}"
+        log.info("%s batch=%d seconds=%.1f lag_seconds=%s", measured.counts, batch_id, seconds, lag)
         return measured
 
     def _judged(self, batch: DataFrame, measured: Measured) -> Judged:

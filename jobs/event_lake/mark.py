@@ -45,10 +45,10 @@ class BatchMark:
         return "shards" in source_offset(self.end_offset)
 
     @property
-    def lag_seconds(self) -> float:
-        """How long the next record of the slowest shard had been waiting when this was planned; 0 at the tip, and where
-        the source does not tell."""
-        return max(self.lag.values(), default=0.0)
+    def lag_seconds(self) -> float | None:
+        """How long the next record of the slowest shard had been waiting when this was planned, 0 at the tip; None
+        where the source does not tell."""
+        return max(self.lag.values(), default=None)
 
     @property
     def lag(self) -> dict[str, float]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from status_line import duration
 
 STARTED = re.compile(r" started spark=")
-BATCH = re.compile(r"received=(\d+) .*\bbatch=\d+ seconds=([\d.]+) lag_seconds=([\d.]+)")
+BATCH = re.compile(r"received=(\d+) .*\bbatch=\d+ seconds=([\d.]+) lag_seconds=([\d.]+|unknown)")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Reached:
     """After a micro-batch."""
 
     at: float  # when it ended, as the clock tells it
-    lag: float  # seconds that the next record of the slowest shard had been waiting when it was planned
+    lag: float  # seconds that the next record of the slowest shard had been waiting when it was planned; 0: not known
     left: float  # the same without what has arrived since the start, which a drain does not take
 
 
@@ -38,7 +38,7 @@ class Drain:
             self._began = now  # Java and Spark have started: from here on it counts
         elif batch := BATCH.search(line):
             self._records += int(batch[1])
-            lag = float(batch[3])
+            lag = 0.0 if batch[3] == "unknown" else float(batch[3])
             planned = now - float(batch[2])
             self._last = Reached(now, lag, max(lag - (planned - self._began), 0.0))
             self._first = self._first or self._last

@@ -101,7 +101,7 @@ def _position(measured: Measured, stored: datetime | None) -> Row:
     return {
         "complete_through": through,
         "complete_through_age_seconds": (stored - through).total_seconds() if stored and through else None,
-        "lag_seconds": mark.lag_seconds if mark.lag else None,
+        "lag_seconds": mark.lag_seconds,
         "lag_shard": max(mark.lag, key=lambda shard: mark.lag[shard], default=None) if mark.lag_seconds else None,
         "shards": mark.shards,
     }
