@@ -48,11 +48,11 @@ class BatchMark:
     def lag_seconds(self) -> float | None:
         """How long the next record of the slowest shard had been waiting when this was planned, 0 at the tip; None
         where the source does not tell."""
-        return max(self.lag.values(), default=None)
+        return max(self.lag.values(), default=0.0) if self.is_of_shards else None
 
     @property
     def lag(self) -> dict[str, float]:
-        """The same of each shard that the source tells of."""
+        """The same of each shard that is not at its tip."""
         return source_offset(self.end_offset).get("lag") or {}
 
     @property
