@@ -50,6 +50,8 @@ LEFT_OUT: dict[str, dict[str, list[str]]] = {
             f"{VARIANT}duckdb_reads_either_form_and_delta_rs_the_plain_one_and_says_that_it_does_not_know_the_other",
             f"{VARIANT}a_table_that_was_made_without_is_refused_and_is_written_anew_with_it_and_back",
             f"{VARIANT}a_stream_into_a_table_with_variant_is_stored_once_and_an_audit_finds_nothing_wrong",
+            f"{DELETED}[delta lake.payload_variant=plain]",
+            f"{DELETED}[delta lake.payload_variant=shredded]",
         ],
         "of shards, positions, slices or retention, which a table does not have": [
             "test_pipeline.py::test_every_duplicate_is_listed_with_its_first_copy",
