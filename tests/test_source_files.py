@@ -123,6 +123,12 @@ def test_of_a_file_that_is_read_in_pieces_no_line_is_lost_or_named_twice(files: 
     by_name = lines_by_name(found)
     assert by_name[f"file:{small}:2"] == b"second"
     assert any("@" in name for name in by_name), "the file must have been read in pieces, else nothing was shown"
+    numbers: dict[str, list[int]] = {}
+    for name in by_name:
+        piece, _, number = name.rpartition(":")
+        numbers.setdefault(piece, []).append(int(number))
+    # Counted anew in each piece, whatever else its task has read: a replay may deal the pieces otherwise.
+    assert all(sorted(of_piece) == list(range(1, len(of_piece) + 1)) for of_piece in numbers.values())
 
 
 def test_a_replay_gives_the_same_records_under_the_same_names(files: FilesQuery) -> None:
