@@ -196,6 +196,14 @@ def test_every_row_of_a_person_is_gone_from_every_table_and_its_bytes_from_the_d
     assert not lake.is_anywhere(f"{PERSON}")
 
 
+def test_rows_leave_the_files_also_of_a_table_that_would_only_mark_them(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake("delta")
+    vectors = "delta.enableDeletionVectors = true"  # nothing here sets it, but a table's owner may have
+    lake.spark.sql(f"ALTER TABLE delta.`{lake.folder / 'events'}` SET TBLPROPERTIES ({vectors})")
+    assert lake.delete()["events"].removed == 3
+    assert lake.places("events") == LEFT["events"]  # of the files themselves, whatever would be marked in them
+
+
 def test_a_deletion_that_is_killed_between_any_two_steps_is_finished_by_the_same_one(
     make_lake: Callable[..., Lake],
 ) -> None:
