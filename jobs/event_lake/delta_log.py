@@ -103,8 +103,7 @@ class DeltaLog:
         return newest_snapshot(self._spark, self.path)
 
     def _at_hand(self) -> Any:
-        delta_log, _ = _java(self._spark._jvm)
-        return delta_log.forTable(self._spark._jsparkSession, self.path).unsafeVolatileSnapshot()
+        return _opened(self._spark, self.path).unsafeVolatileSnapshot()
 
 
 def newest_snapshot(spark: SparkSession, path: str) -> Any:
@@ -112,8 +111,14 @@ def newest_snapshot(spark: SparkSession, path: str) -> Any:
 
     The newest, not the one at hand: Delta compares with it, and leaves out in silence what it thinks is there.
     """
-    delta_log, none = _java(spark._jvm)
-    return delta_log.forTable(spark._jsparkSession, path).update(False, none, none)
+    _, none = _java(spark._jvm)
+    return _opened(spark, path).update(False, none, none)
+
+
+def _opened(spark: SparkSession, path: str) -> Any:
+    """Delta's own DeltaLog of a table; there is one in a JVM, however often it is opened."""
+    delta_log, _ = _java(spark._jvm)
+    return delta_log.forTable(spark._jsparkSession, path)
 
 
 def _last_versions(snapshot: Any, app_prefix: str) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from statistics import median, quantiles
@@ -13,6 +14,9 @@ from typing import Any
 import run as run_script
 from bench_report import commit, machine, table, versions
 from bench_run import RunFailed, clean_environment, said
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+from class_archive import FAST_COMPILER
 
 MODES = {
     "none": "no maintenance",
@@ -62,7 +66,7 @@ def _lines(given: argparse.Namespace) -> Lines:
         sizes.append(f"--small-files={given.small_files}")
         command = [*run_script.command([])[:-1], *options, *job, *sizes]
         # Thousands of small commits: Java's optimising compiler costs more than it gives back.
-        own = {"SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m"}
+        own = {"SPARK_SUBMIT_OPTS": FAST_COMPILER}
         environment = clean_environment({**run_script.environment(home / "pid"), **own})
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

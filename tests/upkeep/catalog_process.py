@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import register_tables
+from class_archive import FAST_COMPILER
 from event_lake.config import read_config
 from event_lake.session import create_session
 from lanes import JARS
@@ -23,7 +24,7 @@ def settings(folder: str) -> list[str]:
         "driver.host": "127.0.0.1",
         "driver.bindAddress": "127.0.0.1",
         "driver.extraClassPath": f"{JARS}/*",
-        "driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.home={folder}",
+        "driver.extraJavaOptions": f"{FAST_COMPILER} -XX:+UseSerialGC -Dderby.system.home={folder}",
         "ui.enabled": "false",
         "sql.shuffle.partitions": "2",
         "databricks.delta.snapshotPartitions": "1",

@@ -85,7 +85,7 @@ def recognised(batch: DataFrame, recogniser: Recogniser) -> DataFrame:
     """Duplicates and new segments (recognise.RECOGNISED) of a micro-batch of schema.PARSED_RECORD."""
     keys = batch.where(F.col("problem").isNull()).select(
         *KEY,
-        F.coalesce("arrived_at", F.timestamp_seconds(F.lit(NOT_TOLD))).alias("arrived_at"),
+        F.coalesce("arrived_at", F.timestamp_micros(F.lit(NOT_TOLD))).alias("arrived_at"),
         F.xxhash64("data").alias("payload_hash"),
         *PLACE,
         *([F.unix_micros("created_datetime").alias(CREATED)] if recogniser.measures else []),

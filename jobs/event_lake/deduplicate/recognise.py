@@ -46,7 +46,7 @@ PLACE = RECOGNISED.fieldNames()[:3]
 KEY = ("key_hi", "key_lo")  # as event_lake.key makes them
 CREATED = "created"  # Unix microseconds
 TYPES = [pa.string(), pa.string(), pa.int64(), pa.timestamp("us", tz="UTC"), pa.bool_(), pa.string()]
-NOT_TOLD = 0  # the arrival of a record whose source says none
+NOT_TOLD = 0  # Unix microseconds: the arrival of a record whose source says none
 NO_KEYS = Keys(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
