@@ -92,7 +92,12 @@ LEFT_OUT: dict[str, dict[str, list[str]]] = {
             "upkeep/test_repartition.py::test_a_table_that_is_written_anew_by_the_hour_has_every_row_knows_every_micro_batch_and_goes_back",
             "upkeep/test_stopped.py",
         ],
-        "needs S3A, which this lane has no jars for": ["test_chaos.py", "test_security.py", "test_verify.py"],
+        "needs S3A, which this lane has no jars for": [
+            "test_chaos.py",
+            "test_log_listing.py",
+            "test_security.py",
+            "test_verify.py",
+        ],
         "of requests and packages for EMR 8.1 and Glue 6.0": ["test_packages.py", "test_submit.py"],
         "of tables and checkpoints that the job left on Spark 4.1": ["test_released.py"],
         "no Spark in it: the same in every lane": [

@@ -11,6 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from event_lake.log_listing import open_log
 from event_lake.mark import BatchMark
 from event_lake.storage import Storage
 
@@ -103,7 +104,7 @@ class DeltaLog:
         return newest_snapshot(self._spark, self.path)
 
     def _at_hand(self) -> Any:
-        return _opened(self._spark, self.path).unsafeVolatileSnapshot()
+        return open_log(self._spark, self.path).unsafeVolatileSnapshot()
 
 
 def newest_snapshot(spark: SparkSession, path: str) -> Any:
@@ -111,14 +112,8 @@ def newest_snapshot(spark: SparkSession, path: str) -> Any:
 
     The newest, not the one at hand: Delta compares with it, and leaves out in silence what it thinks is there.
     """
-    _, none = _java(spark._jvm)
-    return _opened(spark, path).update(False, none, none)
-
-
-def _opened(spark: SparkSession, path: str) -> Any:
-    """Delta's own DeltaLog of a table; there is one in a JVM, however often it is opened."""
-    delta_log, _ = _java(spark._jvm)
-    return delta_log.forTable(spark._jsparkSession, path)
+    none = _none(spark._jvm)
+    return open_log(spark, path).update(False, none, none)
 
 
 def _last_versions(snapshot: Any, app_prefix: str) -> dict[str, int]:
@@ -129,9 +124,9 @@ def _last_versions(snapshot: Any, app_prefix: str) -> dict[str, int]:
 
 
 @lru_cache(maxsize=1)
-def _java(jvm: Any) -> tuple[Any, Any]:
-    """Delta's own org.apache.spark.sql.delta.DeltaLog, and Scala's None; looked up once, see storage.Storage."""
-    return jvm.org.apache.spark.sql.delta.DeltaLog, jvm.scala.Option.empty()
+def _none(jvm: Any) -> Any:
+    """Scala's None; looked up once, see storage.Storage."""
+    return jvm.scala.Option.empty()
 
 
 def _action(actions: Sequence[str], kind: str) -> dict[str, Any]:

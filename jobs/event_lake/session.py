@@ -13,6 +13,7 @@ from pathlib import Path
 from pyspark import SparkConf
 from pyspark.sql import SparkSession
 
+from event_lake import log_listing
 from event_lake.config import Config
 
 # What workers are given: the job's own packages, and one that is pure Python, so that executors need not have it.
@@ -29,6 +30,8 @@ FIXED = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # Of repeated keys the last counts, as in everything else that reads an event.
     "spark.sql.variant.allowDuplicateKeys": "true",
+    # With it VACUUM deletes the tables' logs; see log_listing.
+    f"spark.hadoop.{log_listing.SETTING}": "false",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }

@@ -19,6 +19,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from event_lake import log_listing
 from event_lake.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ def _session(spark: SparkSession, gentle: bool) -> SparkSession:
     session.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", str(tasks))
     session.conf.set("spark.databricks.delta.vacuum.parallelDelete.enabled", str(not gentle).lower())
     session.conf.set("spark.databricks.delta.vacuum.logging.enabled", "false")
+    # Whatever the cluster's defaults say, and other threads do: with it the tables' logs would be deleted.
+    session.conf.set(log_listing.SETTING, "false")
     # Who asks for less than the table keeps holds the lake, and knows why.
     session.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
     return session
