@@ -122,7 +122,8 @@ class Day:
             self._keeper.after_batch(number)
         line = {"write": wrote - began, "cpu": after - used, "pause": time.monotonic() - wrote}
         line["pause_cpu"] = cpu_seconds() - after
-        return {key: round(value, 3) for key, value in line.items()} | (self._log() if number % 20 == 19 else {})
+        looks = number % 20 == 19 or number == self._given.batches - 1
+        return {key: round(value, 3) for key, value in line.items()} | (self._log() if looks else {})
 
     def end(self) -> None:
         """What the first day is like, before and after maintenance while the job is stopped."""

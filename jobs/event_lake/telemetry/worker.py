@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -29,7 +29,7 @@ class Worker(Generic[T]):
         self.name = name
         self._work = work
         self._every = every
-        self._waiting: queue.Queue[T] = queue.Queue(most_waiting)
+        self._waiting: queue.Queue[T | None] = queue.Queue(most_waiting)  # None only wakes the thread
         self._ending = threading.Event()
         self.failures = 0
         self.dropped = 0
@@ -47,30 +47,23 @@ class Worker(Generic[T]):
     def stop(self, seconds: float) -> None:
         """What waits is done first, if that takes no longer than this."""
         self._ending.set()
+        with contextlib.suppress(queue.Full):  # then it is awake
+            self._waiting.put_nowait(None)
         self._thread.join(seconds)
         if self._thread.is_alive():
             log.warning("metrics outlet=%s not done within %g s; what still waited is lost", self.name, seconds)
 
     def _run(self) -> None:
-        while True:
-            items = self._next()
-            if items:
+        while not (self._ending.is_set() and self._waiting.empty()):
+            if items := self._next():
                 self._do(items)
-            elif self._ending.is_set():
-                return
 
     def _next(self) -> list[T]:
-        try:
-            first = self._waiting.get(timeout=0.1)
-        except queue.Empty:
-            return []
-        until = time.monotonic() + self._every
-        while time.monotonic() < until and not self._ending.is_set():
-            self._ending.wait(min(0.1, self._every))
-        items = [first]
+        items = [self._waiting.get()]
+        self._ending.wait(self._every)
         while len(items) < MOST_AT_ONCE and not self._waiting.empty():
             items.append(self._waiting.get_nowait())
-        return items
+        return [item for item in items if item is not None]
 
     def _do(self, items: Sequence[T]) -> None:
         try:
