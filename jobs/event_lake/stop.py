@@ -33,7 +33,7 @@ class StopRequest:
     def made(self) -> bool:
         if not self._asked.is_set() and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + MARKER_LOOK_SECONDS
-            if self._storage.exists(self._marker):
+            if self._storage.is_file(self._marker):
                 log.info("stop asked_by=marker path=%s", self._marker)
                 self._marker_seen = True
                 self._asked.set()

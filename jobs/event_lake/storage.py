@@ -53,6 +53,10 @@ class Storage:
     def exists(self, path: str) -> bool:
         return bool(self._file_system(path).exists(self._path(path)))
 
+    def is_file(self, path: str) -> bool:
+        """One request to S3, and a cheap one; where there is nothing, `exists` makes a listing, too."""
+        return bool(self._file_system(path).isFile(self._path(path)))
+
     def names_any(self, pattern: str) -> bool:
         """Whether there is a file or folder of this path, which may be a glob."""
         return bool(self._file_system(pattern).globStatus(self._path(pattern)))
