@@ -14,8 +14,10 @@ from pyspark.sql import SparkSession
 from chaos.ambush import Ambush
 from chaos.proxy import S3Proxy
 from embedded_aws import EmbeddedAws
-from event_lake.delta_log import newest_snapshot
+from event_lake.delta_log import DeltaLog, newest_snapshot
+from event_lake.delta_table import DeltaTableWriter
 from event_lake.log_listing import SETTING
+from event_lake.storage import Storage
 from event_lake.upkeep.vacuum import vacuum
 
 BUCKET = "listed"
@@ -127,6 +129,15 @@ def test_where_a_copy_of_the_log_lies_within_or_beside_it_the_whole_log_is_liste
     listings = witness.listings()
     assert listings
     assert not any("start-after" in query for query in listings)
+
+
+def test_a_table_whose_maker_was_killed_before_its_first_commit_is_made(table: Table) -> None:
+    for folder in ("", "_staged_commits/"):
+        table.s3.put_object(Bucket=BUCKET, Key=f"{table.name}/_delta_log/{folder}")
+    storage = Storage.of_session(table.spark)
+    log = DeltaLog(table.spark, storage, table.path)
+    DeltaTableWriter(table.spark, log, "made", table.spark.range(0).schema, ()).create()
+    assert table.log() == {f"{table.name}/_delta_log/{0:020d}.{kind}" for kind in ("crc", "json")}
 
 
 def test_vacuum_deletes_nothing_of_the_log_whatever_this_driver_and_the_cluster_have_set(table: Table) -> None:

@@ -223,6 +223,21 @@ def test_the_delta_tables_have_the_columns_of_the_contract_in_their_order(tables
         assert table.metadata().partition_columns == list(partitions)
 
 
+@pytest.mark.parametrize(
+    "left", ["", "_staged_commits/", f".{0:020d}.json.1f2e.tmp"], ids=["folder", "folders", "half"]
+)
+def test_a_table_whose_maker_was_killed_before_its_first_commit_is_made(
+    tables: Callable[..., TwoTables], tmp_path: Path, left: str
+) -> None:
+    half_made = tmp_path / "events" / "_delta_log" / left
+    (half_made if left.endswith("/") else half_made.parent).mkdir(parents=True)
+    if left.startswith("."):
+        half_made.write_text('{"commitInfo":')
+    lake = tables("delta")
+    lake.write(good("a"), mark(0))
+    assert lake.uuids() == ["a"]
+
+
 def test_json_lines_have_times_as_iso_8601_with_z_and_nulls_written_out(tables: Callable[..., TwoTables]) -> None:
     lake = tables("json")
     lake.write([raw_record(data=event_bytes(event_name="lesson", created_at=1644839990.25))], mark(0))

@@ -43,6 +43,17 @@ class DeltaLog:
     def exists(self) -> bool:
         return bool(self._snapshot().version() >= 0)
 
+    def clear_unborn(self) -> None:
+        """Removes a log's folder that no commit has come into: a driver was killed right before the first one. Delta
+        takes that for a table when it is to make one, and for none when it is to open it."""
+        folder = f"{self.path}/_delta_log"
+        for entry in self._storage.entries(folder):
+            if entry.is_folder:
+                self._storage.delete_empty(entry.path)
+            elif entry.name.startswith("."):  # half a commit
+                self._storage.delete(entry.path)
+        self._storage.delete_empty(folder)
+
     def last_version(self, app_id: str) -> int | None:
         """The last transaction of an identifier."""
         found = self._snapshot().transactions().get(app_id)

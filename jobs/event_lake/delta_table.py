@@ -62,6 +62,7 @@ class DeltaTableWriter:
     def create(self) -> None:
         if self._log.exists():
             return  # Delta would find that out too, by way of a plan
+        self._log.clear_unborn()
         measured = self._statistics or self._worth_measuring()
         table = (
             DeltaTable.createIfNotExists(self._spark)

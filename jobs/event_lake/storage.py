@@ -5,6 +5,7 @@ Table data never comes through here; Spark reads and writes that.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,6 +127,11 @@ class Storage:
     def delete(self, path: str) -> None:
         """Deletes a file, or a folder with all that is in it; nothing happens where there is none."""
         self._file_system(path).delete(self._path(path), True)
+
+    def delete_empty(self, folder: str) -> None:
+        """Deletes a folder with nothing in it; any other one stays."""
+        with contextlib.suppress(Py4JJavaError):
+            self._file_system(folder).delete(self._path(folder), False)
 
     def move(self, old: str, new: str) -> None:
         target = self._path(new)
