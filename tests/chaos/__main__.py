@@ -1,15 +1,17 @@
 """Kills the job again and again, by a plan that a seed fixes, and holds every record against what was put.
 
 Exit code 0: each record is in the tables exactly once, and the job did nothing that it must not; 1: else, with the seed
-and a folder that has the jobs' logs and everything in the store.
+and a folder that has the jobs' logs and everything in the store. SIGTERM ends it after the life at hand, with all checks.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -43,10 +45,12 @@ def main(arguments: list[str]) -> int:
     print(
         f"chaos: --seed {seed} --engine {options.engine}{' --cluster' * options.cluster}; logs in {folder}", flush=True
     )
-    return _run(options, seed, folder)
+    asked_to_end = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: asked_to_end.set())
+    return _run(options, seed, folder, asked_to_end)
 
 
-def _run(options: argparse.Namespace, seed: int, folder: Path) -> int:
+def _run(options: argparse.Namespace, seed: int, folder: Path, asked_to_end: threading.Event) -> int:
     began = time.monotonic()
     with World(folder, options.engine, seed, options.rate, options.cluster) as world:
         campaign = Campaign(world)
@@ -54,7 +58,7 @@ def _run(options: argparse.Namespace, seed: int, folder: Path) -> int:
         try:
             campaign.run(
                 lives(seed, options.engine, options.cluster),
-                Limits(options.kills, options.minutes, options.check_every),
+                Limits(options.kills, options.minutes, options.check_every, asked_to_end),
             )
         except Finding as error:
             finding = error

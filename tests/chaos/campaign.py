@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,6 +29,7 @@ class Limits:
     kills: int
     minutes: float
     check_every: int
+    asked_to_end: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
 class Campaign:
@@ -42,7 +44,7 @@ class Campaign:
         deadline = time.monotonic() + 60 * limits.minutes
         checked = 0
         for life in lives:
-            if self.tally.kills >= limits.kills or time.monotonic() > deadline:
+            if self.tally.kills >= limits.kills or time.monotonic() > deadline or limits.asked_to_end.is_set():
                 break
             self._live(life)
             if self.tally.kills - checked >= limits.check_every:
