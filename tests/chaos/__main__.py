@@ -1,7 +1,7 @@
 """Kills the job again and again, by a plan that a seed fixes, and holds every record against what was put.
 
 Exit code 0: each record is in the tables exactly once, and the job did nothing that it must not; 1: else, with the seed
-and a folder that has the jobs' logs and everything in the store. SIGTERM ends it after the life at hand, with all checks.
+and a folder with the jobs' logs and everything in the store. SIGTERM ends it after the life at hand, with all checks.
 """
 
 from __future__ import annotations
