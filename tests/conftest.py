@@ -76,6 +76,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"of the engine index: {marker.args[0]}")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def own_recursion_limit() -> Iterator[None]:
+    """The audit raises it in its workers, and so in this process where a test calls it here."""
+    before = sys.getrecursionlimit()
+    yield
+    sys.setrecursionlimit(before)
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     if not any(JARS.glob("io.delta_*.jar")):
