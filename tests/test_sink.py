@@ -10,6 +10,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from event_lake.config import Bytes, Lake
+from event_lake.delta_log import DeltaLog, newest_snapshot
 from event_lake.errors import DataLossError
 from event_lake.file_table import FileTableWriter
 from event_lake.mark import BatchMark
@@ -236,6 +238,23 @@ def test_a_table_whose_maker_was_killed_before_its_first_commit_is_made(
     lake = tables("delta")
     lake.write(good("a"), mark(0))
     assert lake.uuids() == ["a"]
+
+
+def test_a_log_with_a_checkpoint_whose_last_commit_lacks_its_checksum_is_read_in_a_thread_without_a_session(
+    spark: SparkSession, tables: Callable[..., TwoTables]
+) -> None:
+    lake = tables("delta")
+    path = str(lake.events_path)
+    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('delta.checkpointInterval' = '2')")
+    for number in range(2):
+        lake.write(good(f"{number}"), mark(number))
+    assert len(list(lake.events_path.glob("_delta_log/*.checkpoint.parquet"))) == 1
+    # As kill -9 right behind the commit leaves it.
+    (lake.events_path / "_delta_log" / f"{newest_snapshot(spark, path).version():020d}.crc").unlink()
+    spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()  # type: ignore[union-attr]
+    log = DeltaLog(spark, Storage.of_session(spark), path)
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(log.last_versions, "event-lake-events-").result() == {QUERY: 1}
 
 
 def test_json_lines_have_times_as_iso_8601_with_z_and_nulls_written_out(tables: Callable[..., TwoTables]) -> None:

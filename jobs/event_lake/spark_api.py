@@ -23,6 +23,15 @@ def frame_of(spark: SparkSession, table: pa.Table, schema: StructType | None = N
     return spark.createDataFrame(table.to_pylist(), schema or from_arrow_schema(table.schema))
 
 
+def give_thread_a_session(spark: SparkSession) -> None:
+    """Lets this be the session of the calling thread, as far as Java asks for one, where it has none; a thread that
+    Python has begun has none."""
+    named = getattr(SparkSession, "_get_j_spark_session_class", None)  # since Spark 4.0
+    java: Any = named(spark._jvm) if named else spark._jvm.SparkSession  # type: ignore[union-attr]
+    if java.getActiveSession().isEmpty():
+        java.setActiveSession(spark._jsparkSession)
+
+
 def table_of(frame: DataFrame) -> pa.Table:
     """A frame's rows, brought to the driver; since Spark 4.0 that is `toArrow`."""
     if hasattr(frame, "toArrow"):
