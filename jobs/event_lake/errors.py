@@ -9,6 +9,12 @@ EventLakeError        1  something else; the message says what
 """
 
 
+def in_one_line(error: Exception) -> str:
+    """What it says first; of an error of Java's that is behind a line about the call, which tells nothing."""
+    first, *rest = str(error).splitlines() or [""]
+    return rest[0][2:] if rest and rest[0].startswith(": ") else first
+
+
 class EventLakeError(Exception):
     """Base of every error that the job raises on purpose."""
 

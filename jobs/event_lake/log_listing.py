@@ -19,6 +19,8 @@ from py4j.protocol import Py4JError
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
+from event_lake.errors import in_one_line
+
 log = logging.getLogger(__name__)
 
 SETTING = "delta.enableFastS3AListFrom"
@@ -52,7 +54,7 @@ def _fast_is_exact(context: SparkContext, path: str) -> bool:
         fast = _names(jvm, jvm.io.delta.storage.internal.S3LogStoreUtil.s3ListFromArray(files, first, folder))
         whole = _names(jvm, files.listStatus(folder)) if files.exists(folder) else set()
     except (Py4JError, TypeError) as error:  # TypeError: a Delta that has no such class
-        log.info("log_listing table=%s whole: %s", path, str(error).split("\n")[0])
+        log.info("log_listing table=%s whole: %s", path, in_one_line(error))
         return False
     if fast != whole:
         log.warning("log_listing table=%s whole: %s lie within or beside its log", path, sorted(fast ^ whole)[:3])

@@ -188,5 +188,6 @@ def test_an_outlet_that_fails_is_told_of_once_and_stops_nothing(
     told = [record.getMessage() for record in caplog.records if "outlet=" in record.getMessage()]
     assert len(told) == 1
     assert told[0].startswith("metrics outlet=table fails, the job goes on without: ")
+    assert "in-the-way" in told[0]  # what Java said, not which call it was
     assert any('event_lake_outlet_failures_total{outlet="table"} 1.0' in text for _, text in answers)
     assert {status for status, _ in answers} == {200}

@@ -20,6 +20,7 @@ from pyspark.errors import PySparkException
 
 from event_lake.deduplicate import Judged
 from event_lake.deduplicate.verdicts import DUPLICATE, STORED
+from event_lake.errors import in_one_line
 from event_lake.quantiles import Summary, quantiles
 from event_lake.sink import Volume
 from event_lake.telemetry.measures import PERCENTILES
@@ -50,7 +51,7 @@ class Arrivals:
         try:
             found = judged.arrived(stored)
         except (Py4JError, PySparkException) as error:
-            log.warning("metrics percentiles unknown: %s", str(error).split("\n")[0])
+            log.warning("metrics percentiles unknown: %s", in_one_line(error))
             return
         upside_down = [1 - share for share in PERCENTILES.values()]
         for verdict, arrived in ((STORED, found.stored), (DUPLICATE, found.duplicates)):

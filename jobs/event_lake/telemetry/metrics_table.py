@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 from event_lake.config import Maintenance
 from event_lake.delta_log import DeltaLog
 from event_lake.delta_table import DeltaTableWriter
+from event_lake.errors import in_one_line
 from event_lake.mark import BatchMark
 from event_lake.storage import Storage
 from event_lake.telemetry.measures import METRICS, METRICS_PARTITIONS
@@ -73,4 +74,4 @@ class MetricsTable:
                 self._may_write()
                 log.info("compacted table=%s %s", self._table.path, compact(session, self._table.path, [part], target))
         except (Py4JError, PySparkException) as error:  # no row is lost by it, and the next look finds the same
-            log.warning("compaction table=%s left as it is: %s", self._table.path, str(error).split("\n")[0])
+            log.warning("compaction table=%s left as it is: %s", self._table.path, in_one_line(error))

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from event_lake.errors import in_one_line
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -71,7 +73,7 @@ class Worker(Generic[T]):
         except Exception as error:  # noqa: BLE001 - whatever is wrong with metrics must not end the job
             self.failures += 1
             self.dropped += len(items)
-            self._tell(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+            self._tell(f"{type(error).__name__}: {in_one_line(error)}")
         else:
             if self._is_failing:
                 log.warning("metrics outlet=%s works again; dropped=%d so far", self.name, self.dropped)

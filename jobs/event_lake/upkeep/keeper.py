@@ -20,6 +20,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from event_lake.config import Config, Maintenance
+from event_lake.errors import in_one_line
 from event_lake.storage import Storage
 from event_lake.upkeep.compaction import Compacted, compact, compaction_session, due
 from event_lake.upkeep.partitions import Partition, partitions
@@ -154,7 +155,7 @@ class Keeper:
             return compact(self._session, chosen[0].path, [one.part for one in chosen], target)
         except (Py4JError, PySparkException) as error:
             names = ", ".join(one.part.name for one in chosen)
-            why = f"not done within {pause:g} s" if time.monotonic() - began >= pause else str(error).split("\n")[0]
+            why = f"not done within {pause:g} s" if time.monotonic() - began >= pause else in_one_line(error)
             log.warning("compaction table=%s partitions=%s left as they are: %s", chosen[0].path, names, why)
             return None
         finally:

@@ -20,6 +20,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from event_lake import log_listing
+from event_lake.errors import in_one_line
 from event_lake.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -103,5 +104,5 @@ class BackgroundVacuum:
                 log.info("vacuum table=%s seconds=%.1f", path, vacuum(self._spark, path, gentle=True))
             except (Py4JError, PySparkException) as error:
                 # Nothing is lost: the files stay for the next one.
-                log.warning("vacuum table=%s failed: %s", path, str(error).split("\n")[0])
+                log.warning("vacuum table=%s failed: %s", path, in_one_line(error))
                 return
