@@ -105,15 +105,21 @@ def table(spark: SparkSession, aws: EmbeddedAws, proxy: S3Proxy) -> Table:
     return Table(spark, aws, proxy)
 
 
-def test_a_log_is_listed_from_what_is_known_of_it_and_tells_the_same(table: Table) -> None:
-    assert newest_snapshot(table.spark, table.path).version() == -1
-    table.append(COMMITS)
+def listings_of_another_commit(table: Table) -> list[dict[str, list[str]]]:
+    """Of a table that has COMMITS, all of which are found, and so is the next one."""
     assert newest_snapshot(table.spark, table.path).version() == COMMITS - 1
     witness = table.witnessed()
     table.append()
     assert newest_snapshot(table.spark, table.path).version() == COMMITS
     listings = witness.listings()
     assert listings
+    return listings
+
+
+def test_a_log_is_listed_from_what_is_known_of_it_and_tells_the_same(table: Table) -> None:
+    assert newest_snapshot(table.spark, table.path).version() == -1
+    table.append(COMMITS)
+    listings = listings_of_another_commit(table)
     assert all(query["start-after"][0].startswith(f"{table.name}/_delta_log/0") for query in listings)
 
 
@@ -122,12 +128,7 @@ def test_where_a_copy_of_the_log_lies_within_or_beside_it_the_whole_log_is_liste
     table.append(COMMITS)
     table.copy_first_commit(folder)
     table.forget()
-    assert newest_snapshot(table.spark, table.path).version() == COMMITS - 1
-    witness = table.witnessed()
-    table.append()
-    assert newest_snapshot(table.spark, table.path).version() == COMMITS
-    listings = witness.listings()
-    assert listings
+    listings = listings_of_another_commit(table)
     assert not any("start-after" in query for query in listings)
 
 

@@ -20,7 +20,7 @@ from py4j.protocol import Py4JError
 
 from event_lake.errors import ConfigError
 from event_lake.s3_client import s3_client
-from event_lake.storage import Storage
+from event_lake.storage import Storage, is_on_s3
 
 
 class LeaseStore(Protocol):
@@ -45,7 +45,7 @@ class LeaseStore(Protocol):
 def store_at(url: str, storage: Storage) -> LeaseStore:
     """The store for a folder in full (with its scheme), on any Hadoop file system."""
     parts = urlsplit(url)
-    if parts.scheme in ("s3", "s3a"):
+    if is_on_s3(url):
         if not parts.path.strip("/"):
             raise ConfigError(f"{url} is a bucket, not a folder in one; give lake.path a folder of its own")
         client = s3_client(**storage.s3_settings(), attempts=4, answer_seconds=10)

@@ -20,11 +20,11 @@ from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from event_lake.errors import in_one_line
+from event_lake.storage import is_on_s3
 
 log = logging.getLogger(__name__)
 
 SETTING = "delta.enableFastS3AListFrom"
-S3 = ("s3:", "s3a:")
 FIRST = "0"  # what a log consists of begins with digits; all else in the folder comes behind
 FILE = re.compile(r"path=([^;]+); isDirectory=false")
 
@@ -32,7 +32,7 @@ FILE = re.compile(r"path=([^;]+); isDirectory=false")
 def open_log(spark: SparkSession, path: str) -> Any:
     """Delta's own DeltaLog of a table, which need not be there; there is one in a JVM, however often it is opened."""
     delta_log = _delta_log(spark._jvm)
-    if not path.startswith(S3) or not _fast_is_exact(spark.sparkContext, path):
+    if not is_on_s3(path) or not _fast_is_exact(spark.sparkContext, path):
         return delta_log.forTable(spark._jsparkSession, path)
     settings = _settings(spark.sparkContext)
     settings.set(SETTING, "true")

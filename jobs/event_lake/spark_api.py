@@ -26,10 +26,16 @@ def frame_of(spark: SparkSession, table: pa.Table, schema: StructType | None = N
 def give_thread_a_session(spark: SparkSession) -> None:
     """Lets this be the session of the calling thread, as far as Java asks for one, where it has none; a thread that
     Python has begun has none."""
+    sessions = _java_sessions(spark._jvm)
+    if sessions.getActiveSession().isEmpty():
+        sessions.setActiveSession(spark._jsparkSession)
+
+
+@lru_cache(maxsize=1)
+def _java_sessions(jvm: Any) -> Any:
+    """Java's class of sessions; looked up once, see storage.Storage."""
     named = getattr(SparkSession, "_get_j_spark_session_class", None)  # since Spark 4.0
-    java: Any = named(spark._jvm) if named else spark._jvm.SparkSession  # type: ignore[union-attr]
-    if java.getActiveSession().isEmpty():
-        java.setActiveSession(spark._jsparkSession)
+    return named(jvm) if named else jvm.SparkSession
 
 
 def table_of(frame: DataFrame) -> pa.Table:

@@ -18,6 +18,11 @@ from pyspark import SparkConf, SparkContext
 from event_lake.errors import ConfigError
 
 
+def is_on_s3(path: str) -> bool:
+    """Of a path in full, with its scheme."""
+    return path.lower().startswith(("s3:", "s3a:"))
+
+
 @dataclass(frozen=True)
 class Entry:
     """One file or folder in a listing."""
@@ -105,7 +110,7 @@ class Storage:
 
     def write_whole(self, path: str, text: str) -> None:
         """A new file that is there whole or not at all, whenever the driver is killed."""
-        if path.startswith(("s3:", "s3a:")):
+        if is_on_s3(path):
             self.write_text(path, text)  # an object appears when all of it has been put
             return
         self.write_text(f"{path}.new", text)
