@@ -17,6 +17,7 @@ from .world import World
 AFTER_FIRST_BATCH = 8.0  # seconds that random kills range over, beside the time to the first micro-batch
 FULL = 6.0  # seconds that the disk is full
 HOUR = 3600
+PATIENCE = 90.0  # seconds that a moment has to come; some never do, as a checkpoint that falls due every 60 commits
 GAVE_UP = 1  # the exit code of a job whose patience with its surroundings is over
 
 
@@ -79,7 +80,7 @@ def _killed_at_its_moment(world: World, life: Life, watch: Watch) -> str:
     ambush = Ambush(lambda: watch.job.send(signal.SIGKILL), moment.request, life.nth, served=moment.served, delay=delay)
     world.proxy.ambush = ambush
     try:
-        came = watch.wait(ambush.struck.is_set)
+        came = watch.wait(ambush.struck.is_set, PATIENCE)
     except Ended:
         if not ambush.struck.wait(10):  # it is told after the last of the job's processes has been killed
             raise
@@ -124,7 +125,7 @@ def _clock_forward_and_back(world: World, watch: Watch) -> str:
     watch.must_go_on(2)
     world.clock.set(0)
     # One may be under way. Spark's trigger waits by the wall clock, so there may be no other for an hour.
-    went_on = watch.goes_on(2, seconds=60)
+    went_on = watch.goes_on(2, seconds=25)
     stopped = watch.must_stop(watch.job.terminate)
     return f"went on; {stopped}" if went_on else f"waited from the jump back on; {stopped}"
 
