@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from event_lake.errors import DataLossError
 from event_lake.metrics import Counts
 from lake import LakeHouse, event
-from released_form import FIRST, KEPT, SECOND, put, set_clock, stream
+from released_form import CREATED, FIRST, KEPT, SECOND, put, set_clock, stream
 
 FORMS = [path.name for path in sorted(KEPT.iterdir())]
 LATER = [event(n, event_name="type0:x") for n in range(20, 24)] + [FIRST[0], SECOND[1], b"broken 2"]
@@ -45,6 +45,12 @@ def assert_each_is_there_once(house: LakeHouse) -> None:
     assert sorted(row["data"] for row in house.quarantine()) == [b"broken 0", b"broken 1", b"broken 2"]
 
 
+def assert_duplicates_are_known_with_their_first_copies(house: LakeHouse) -> None:
+    copies = [row for row in house.duplicates() if row["arrived_at"].timestamp() >= CREATED + 7100]
+    found = {row["event_uuid"]: (row["first_arrived_at"].timestamp() - CREATED, row["same_payload"]) for row in copies}
+    assert found == {"u-0": (60, True), "u-9": (601, True)}
+
+
 def test_there_is_a_form_for_each_engine() -> None:
     assert {form.rpartition("-")[2] for form in FORMS} == {"index", "spark"}
 
@@ -57,6 +63,8 @@ def test_a_newer_version_goes_on_where_an_earlier_one_was_stopped(
     # The copies of events that the earlier version stored are recognised.
     assert house.run(spark, dedup_engine=engine) == Counts(received=7, stored=4, duplicates=2, quarantined=1)
     assert_each_is_there_once(house)
+    if engine == "index":  # the other one lists none
+        assert_duplicates_are_known_with_their_first_copies(house)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -22,6 +22,7 @@ if not __package__:
     __package__ = "chaos"
 
 from .campaign import Campaign, Limits, keep
+from .first_start import sweep
 from .moments import ENGINES
 from .plan import lives
 from .watch import Finding
@@ -29,6 +30,27 @@ from .world import World
 
 
 def main(arguments: list[str]) -> int:
+    options = _options(arguments)
+    seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    folder = options.logs or Path(tempfile.mkdtemp(prefix=f"event-lake-chaos-{seed}-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    print(
+        f"chaos: --seed {seed} --engine {options.engine}{' --cluster' * options.cluster}; logs in {folder}", flush=True
+    )
+    try:
+        if options.first_start:
+            killed = sweep(folder, options.engine, seed, options.first_start)
+            print(f"\n- {killed} first starts, each killed after another write")
+        else:
+            _campaign(options, seed, folder)
+    except Finding as error:
+        print(f"\nchaos: FAILED: {error}\n  seed {seed}; logs, and everything that was in the store: {folder}")
+        return 1
+    print("\nchaos: OK, nothing lost, nothing twice")
+    return 0
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="chaos", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=200, help="end after so many kill -9 (default %(default)s)")
     parser.add_argument("--minutes", type=float, default=600, help="or after so many minutes (default %(default)s)")
@@ -37,39 +59,34 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--cluster", action="store_true", help="on a small Spark cluster, and kill executors")
     parser.add_argument("--check-every", type=int, default=25, help="kills between two checks (default %(default)s)")
     parser.add_argument("--rate", type=int, default=30, help="records put a second (default %(default)s)")
-    parser.add_argument("--logs", type=Path, help="keep logs there (default: a temporary folder, kept on failure)")
-    options = parser.parse_args(arguments)
-    seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
-    folder = options.logs or Path(tempfile.mkdtemp(prefix=f"event-lake-chaos-{seed}-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    print(
-        f"chaos: --seed {seed} --engine {options.engine}{' --cluster' * options.cluster}; logs in {folder}", flush=True
+    parser.add_argument(
+        "--first-start",
+        type=int,
+        nargs="?",
+        const=1,
+        metavar="N",
+        help="instead: kill a job's very first start after its N-th write to the store (default 1), another's after "
+        "the next, and so on to the last; a later start must catch up each time",
     )
+    parser.add_argument("--logs", type=Path, help="keep logs there (default: a temporary folder, kept on failure)")
+    return parser.parse_args(arguments)
+
+
+def _campaign(options: argparse.Namespace, seed: int, folder: Path) -> None:
     asked_to_end = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: asked_to_end.set())
-    return _run(options, seed, folder, asked_to_end)
-
-
-def _run(options: argparse.Namespace, seed: int, folder: Path, asked_to_end: threading.Event) -> int:
+    limits = Limits(options.kills, options.minutes, options.check_every, asked_to_end)
     began = time.monotonic()
     with World(folder, options.engine, seed, options.rate, options.cluster) as world:
         campaign = Campaign(world)
-        finding: Finding | None = None
         try:
-            campaign.run(
-                lives(seed, options.engine, options.cluster),
-                Limits(options.kills, options.minutes, options.check_every, asked_to_end),
-            )
-        except Finding as error:
-            finding = error
+            campaign.run(lives(seed, options.engine, options.cluster), limits)
+        except Finding:
             keep(world, folder / "s3")
-        print("\n" + "\n".join(campaign.tally.lines(world)))
-        print(f"- {(time.monotonic() - began) / 60:.0f} minutes, seed {seed}")
-    if finding:
-        print(f"\nchaos: FAILED: {finding}\n  seed {seed}; logs, and everything that was in the store: {folder}")
-        return 1
-    print("\nchaos: OK, nothing lost, nothing twice")
-    return 0
+            raise
+        finally:
+            print("\n" + "\n".join(campaign.tally.lines(world)))
+            print(f"- {(time.monotonic() - began) / 60:.0f} minutes, seed {seed}")
 
 
 if __name__ == "__main__":

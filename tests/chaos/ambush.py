@@ -28,6 +28,7 @@ class Ambush:
     ) -> None:
         """`request` is a pattern for "METHOD /bucket/key"; `delay` in seconds, the request is answered then."""
         self.struck = threading.Event()
+        self.request = ""  # the one that sprung it
         self.served, self.delay = served, delay
         self._strike, self._pattern, self._left = strike, re.compile(request), nth
         self._lock = threading.Lock()
@@ -37,6 +38,8 @@ class Ambush:
             return False
         with self._lock:
             self._left -= 1
+            if self._left == 0:
+                self.request = request
             return self._left == 0
 
     def strike(self) -> None:

@@ -20,6 +20,7 @@ from .world import World
 
 DIFFERENCES_SHOWN = 20
 CATCHING_UP = 600.0
+GIVEN_UP = 3  # lives one after the other that came to nothing: is it the weather?
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Campaign:
 
     def __init__(self, world: World) -> None:
         self.tally = Tally()
+        self._given_up = 0
         self._world = world
         self._diary = (world.folder / "lives.jsonl").open("w", encoding="utf-8", buffering=1)
 
@@ -47,7 +49,7 @@ class Campaign:
             if self.tally.kills >= limits.kills or time.monotonic() > deadline or limits.asked_to_end.is_set():
                 break
             self._live(life)
-            if self.tally.kills - checked >= limits.check_every:
+            if self.tally.kills - checked >= limits.check_every or self._given_up >= GIVEN_UP:
                 checked = self.tally.kills
                 self.check()
         self.check()
@@ -65,6 +67,7 @@ class Campaign:
         batches = ACCOUNTING.findall(job.output())
         wrong = world.differences(int(batches[-1][-1]) if batches else None)
         self.tally.checks += 1
+        self._given_up = 0
         self._note({"checked": len(world.book.places), "log": job.log.name, "differences": len(wrong)})
         if wrong:
             raise Finding("\n  ".join(["the tables are not what was put:", *wrong[:DIFFERENCES_SHOWN]]))
@@ -90,6 +93,7 @@ class Campaign:
         outcome = live(self._world, life)
         self._world.sweep()
         self.tally.add(life, outcome)
+        self._given_up = 0 if outcome.batches else self._given_up + outcome.ended.startswith("gave up")
         self._note({**dataclasses.asdict(life), **dataclasses.asdict(outcome)})
         weather = f"Kinesis {life.kinesis_faults:.0%}, S3 {life.s3_faults:.0%} faults"
         print(
