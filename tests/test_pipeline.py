@@ -201,6 +201,17 @@ def test_records_thirty_hours_old_after_fresh_ones_are_not_late(
     assert len(house.uuids()) == 25
 
 
+def test_killed_while_spark_writes_its_very_first_offset_the_job_starts_again(
+    spark: SparkSession, house: LakeHouse
+) -> None:
+    house.server.put("events", event(1))
+    half_written = house.checkpoint_path / "offsets" / ".0.b7709b57-dfbd-49c6-9f50-c59f11c5775c.tmp"
+    half_written.parent.mkdir(parents=True)
+    half_written.write_text("v1\n")
+    assert house.run(spark) == Counts(received=1, stored=1)
+    assert [path.name for path in half_written.parent.iterdir() if not path.name.endswith(".crc")] == ["0"]
+
+
 def test_a_second_run_with_nothing_new_reads_nothing(spark: SparkSession, house: LakeHouse) -> None:
     house.server.put("events", event(1))
     house.run(spark)

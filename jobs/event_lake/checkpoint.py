@@ -29,7 +29,7 @@ class PlannedBatch:
 
 
 class CheckpointLog:
-    """Reads a query's checkpoint folder; never writes it."""
+    """Reads a query's checkpoint folder, which is Spark's to write."""
 
     def __init__(self, storage: Storage, path: str) -> None:
         self._storage = storage
@@ -60,6 +60,14 @@ class CheckpointLog:
     def newest_committed(self) -> int | None:
         """The last micro-batch in Spark's commit log, which may be of one that the offset log has lost."""
         return self._newest("commits")
+
+    def clear_unborn(self) -> None:
+        """Removes what is left of the very first entry of the offset log, where a driver was killed in writing it: Spark
+        begins no query in a checkpoint with a file there (STATE_STORE_CHECKPOINT_LOCATION_NOT_EMPTY)."""
+        if self._newest("offsets") is None:
+            for entry in self._storage.entries(f"{self.path}/offsets"):
+                if entry.name.startswith("."):
+                    self._storage.delete(entry.path)
 
     def planned(self, batch_id: int) -> PlannedBatch:
         """The entry of one micro-batch, which Spark has written before it runs the micro-batch."""

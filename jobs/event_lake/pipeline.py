@@ -82,6 +82,7 @@ def _run(
     for_new_tables(spark, config.maintenance)
     sink = EventSink(spark, storage, config.lake)
     check_belonging(checkpoint, sink, config.source, beside)
+    checkpoint.clear_unborn()
     others = OtherQueries(checkpoint, sink, config.dedup.margin)
     others.check_finished()
     contracts, to_finish = contracts_in_force(storage, checkpoint, config, sink)
