@@ -30,8 +30,9 @@ from event_lake.delta_log import DeltaLog, newest_snapshot
 from event_lake.errors import DataLossError
 from event_lake.file_table import FileTableWriter
 from event_lake.mark import BatchMark
+from event_lake.placement import Volume, placed, volumes
 from event_lake.schema import EVENTS, EVENTS_PARTITIONS, QUARANTINE, QUARANTINE_PARTITIONS
-from event_lake.sink import EventSink, Volume, placed, volumes
+from event_lake.sink import EventSink
 from event_lake.storage import Storage
 from records import ARRIVED, Record, event_bytes, judged_frame, raw_record, raw_records
 

@@ -18,7 +18,8 @@ from event_lake.event_types import EventTypes
 from event_lake.executors import Executors
 from event_lake.mark import BatchMark, source_offset
 from event_lake.metrics import Counts, PlanMetrics, check_accounting
-from event_lake.sink import EventSink, Volume, volumes
+from event_lake.placement import Volume, volumes
+from event_lake.sink import EventSink
 from event_lake.telemetry.arrivals import Arrivals
 from event_lake.telemetry.measured import Measured
 from event_lake.telemetry.reporter import Reporter

@@ -33,9 +33,9 @@ from event_lake.deduplicate.segment import Keys, Segment, bucket_range, encode
 from event_lake.key import signed_halves
 from event_lake.mark import BatchMark
 from event_lake.metrics import check_accounting
+from event_lake.placement import volumes
 from event_lake.schema import PARSED_RECORD
 from event_lake.session import create_session
-from event_lake.sink import volumes
 from event_lake.storage import Storage
 
 DUPLICATES = 0.05  # half of them of keys that were there before the measurement

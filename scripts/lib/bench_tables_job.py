@@ -32,9 +32,10 @@ from event_lake.config import Checkpoint, Config, Dedup, Lake, Maintenance, Sour
 from event_lake.deduplicate.verdicts import STORED
 from event_lake.delta_log import newest_snapshot
 from event_lake.mark import BatchMark
+from event_lake.placement import Volume
 from event_lake.schema import JUDGED_RECORD
 from event_lake.session import create_session
-from event_lake.sink import EventSink, Volume
+from event_lake.sink import EventSink
 from event_lake.storage import Storage
 from event_lake.upkeep.keeper import Keeper
 from event_lake.upkeep.partitions import partitions

@@ -21,8 +21,8 @@ from pyspark.errors import PySparkException
 from event_lake.deduplicate import Judged
 from event_lake.deduplicate.verdicts import DUPLICATE, STORED
 from event_lake.errors import in_one_line
+from event_lake.placement import Volume
 from event_lake.quantiles import Summary, quantiles
-from event_lake.sink import Volume
 from event_lake.telemetry.measures import PERCENTILES
 
 log = logging.getLogger(__name__)

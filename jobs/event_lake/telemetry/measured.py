@@ -12,7 +12,8 @@ from datetime import datetime
 from event_lake.deduplicate.manifest import IndexSize
 from event_lake.mark import BatchMark
 from event_lake.metrics import Counts
-from event_lake.sink import TableWrite, Volume
+from event_lake.placement import Volume
+from event_lake.sink import TableWrite
 from event_lake.telemetry.arrivals import Arrivals
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from event_lake.deduplicate.verdicts import DUPLICATE, QUARANTINED, STORED
 from event_lake.delta_log import Commit
-from event_lake.sink import TableWriter, Volume
+from event_lake.placement import Volume
+from event_lake.sink import TableWriter
 from event_lake.telemetry.arrivals import Spread
 from event_lake.telemetry.measured import Measured
 
