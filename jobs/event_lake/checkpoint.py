@@ -62,8 +62,10 @@ class CheckpointLog:
         return self._newest("commits")
 
     def clear_unborn(self) -> None:
-        """Removes what is left of the very first entry of the offset log, where a driver was killed in writing it: Spark
-        begins no query in a checkpoint with a file there (STATE_STORE_CHECKPOINT_LOCATION_NOT_EMPTY)."""
+        """Removes what is left of the very first entry of the offset log, where a driver was killed in writing it.
+
+        Spark begins no query where a file is in that folder (STATE_STORE_CHECKPOINT_LOCATION_NOT_EMPTY).
+        """
         if self._newest("offsets") is None:
             for entry in self._storage.entries(f"{self.path}/offsets"):
                 if entry.name.startswith("."):
