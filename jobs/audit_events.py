@@ -18,7 +18,8 @@ from pyspark.sql import SparkSession
 
 from event_lake.audit import Asked, Audit
 from event_lake.audit.findings import sentence
-from event_lake.config import Config, parse_duration
+from event_lake.config import Config
+from event_lake.config_file import parse_duration
 from event_lake.job import exit_code_of
 from event_lake.lease import stopped_lake
 from event_lake.session import create_session

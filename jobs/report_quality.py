@@ -12,7 +12,8 @@ import argparse
 import sys
 from datetime import UTC, datetime
 
-from event_lake.config import Config, parse_duration
+from event_lake.config import Config
+from event_lake.config_file import parse_duration
 from event_lake.errors import ConfigError, EventLakeError
 from event_lake.job import exit_code_of
 from event_lake.report.period import Period

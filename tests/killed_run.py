@@ -19,7 +19,7 @@ from typing import Any
 
 from conftest import small_session
 from event_lake.beside import backfill
-from event_lake.config import read_config
+from event_lake.config_file import read_config
 from event_lake.connectors.keys import CONNECTORS
 from event_lake.pipeline import run
 from event_lake.stop import StopRequest

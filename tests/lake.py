@@ -19,7 +19,8 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 import class_archive
-from event_lake.config import Config, read_config
+from event_lake.config import Config
+from event_lake.config_file import read_config
 from event_lake.metrics import Counts
 from event_lake.pipeline import run
 from event_lake.stop import StopRequest

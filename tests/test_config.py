@@ -10,7 +10,8 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from event_lake.config import Bytes, Config, read_config
+from event_lake.config import Bytes, Config
+from event_lake.config_file import read_config
 from event_lake.errors import ConfigError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

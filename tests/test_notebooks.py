@@ -18,7 +18,8 @@ from nbclient import NotebookClient
 from pyspark.sql import SparkSession
 
 import class_archive
-from event_lake.config import Config, read_config
+from event_lake.config import Config
+from event_lake.config_file import read_config
 from event_lake.errors import ConfigError
 from event_lake.explore import open_lake
 from event_lake.explore.micro_batches import COLUMNS, measured, recounted

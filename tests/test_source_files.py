@@ -16,7 +16,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
 from event_lake.archives import raw_files
-from event_lake.config import read_config
+from event_lake.config_file import read_config
 from event_lake.schema import RAW_RECORD
 from records import event_bytes, rows
 

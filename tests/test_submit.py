@@ -14,7 +14,7 @@ import pytest
 
 from embedded_aws import EmbeddedAws
 from emr_serverless_server import emr_serverless
-from event_lake.config import read_config
+from event_lake.config_file import read_config
 from event_lake.session import FIXED
 from lake import ROOT
 

@@ -10,9 +10,10 @@ the events, duplicates, quarantine and gaps tables (`delta_table`, `file_table`)
 keeps every other driver out, `belonging` looks whether checkpoint and tables (by their `delta_log`) belong together,
 `recovery` makes a checkpoint from the tables.
 `beside` the job go backfills, and the `replay` of quarantine; `other_queries` is what each must know of the others.
-`schema` has every table's columns (`events_layout`: as configured), `config` every key, `errors` what can go wrong;
-`mark` names a micro-batch; `hash_join` joins it; `checkpoint`, `storage`, `s3_client` and `session` are Spark's log,
-small files and settings; `executors` tells which were lost; `spark_api` is what Spark 3.5 does in its own way.
+`schema` has every table's columns (`events_layout`: as configured), `config` every key (`config_file` reads them,
+`config_check` refuses what cannot be), `errors` what can go wrong; `mark` names a micro-batch; `hash_join` joins it;
+`checkpoint`, `storage`, `s3_client` and `session` are Spark's log, small files and settings; `executors` tells which
+were lost; `spark_api` is what Spark 3.5 does in its own way.
 `telemetry` measures each micro-batch on the way (its percentiles by `quantiles`), and tells whoever is to know;
 `report` makes a page of it.
 `job` is what surrounds each job's work. `audit` is another one: it holds the stream against the tables; `deletion`

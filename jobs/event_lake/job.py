@@ -17,7 +17,8 @@ from typing import TextIO
 
 from pyspark.sql import SparkSession
 
-from event_lake.config import Config, read_config
+from event_lake.config import Config
+from event_lake.config_file import read_config
 from event_lake.errors import EventLakeError
 from event_lake.metrics import Counts
 from event_lake.session import create_session

@@ -19,7 +19,7 @@ from bench_report import commit, machine, median, memory_lines, path_notes, path
 from bench_run import Figures, Finished, RunFailed, clean_environment, run_measured, said
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "jobs"))
-from event_lake.config import read_config
+from event_lake.config_file import read_config
 from event_lake.session import FIXED, PREFERRED
 
 ROOT = run_script.ROOT

@@ -24,7 +24,7 @@ from deploy.calls import Call, as_text
 from deploy.errors import DeployError, RequestError
 from deploy.release import MAIN_JOB, Release
 from deploy.spark_settings import settings_of
-from event_lake.config import read_config
+from event_lake.config_file import read_config
 from event_lake.errors import ConfigError
 
 Arguments = argparse.Namespace

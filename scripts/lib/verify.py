@@ -25,7 +25,8 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "jobs"))
-from event_lake.config import ARCHIVE_KINDS, Config, parse_duration, read_config
+from event_lake.config import ARCHIVE_KINDS, Config
+from event_lake.config_file import parse_duration, read_config
 from event_lake.errors import ConfigError
 from put_records import NotAccepted, UsageError, connect
 from sample_events import Sent, is_there, put, samples

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from event_lake.config import Source, read_config
+from event_lake.config import Source
+from event_lake.config_file import read_config
 from event_lake.connectors.options import connector_options
 from event_lake.errors import ConfigError
 

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 import connector_stand_in
 from connector_stand_in import ARRIVED, Record, StandInStream
 from event_lake.belonging import check_source
-from event_lake.config import read_config
+from event_lake.config_file import read_config
 from event_lake.connectors import options
 from event_lake.connectors.limits import check_limits
 from event_lake.errors import ConfigError

@@ -18,7 +18,8 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from event_lake.config import Config, read_config
+from event_lake.config import Config
+from event_lake.config_file import read_config
 from event_lake.deletion.condition import Condition
 from event_lake.deletion.deletion import Deletion
 from event_lake.deletion.report import Report, TableReport

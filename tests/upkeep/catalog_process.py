@@ -13,7 +13,7 @@ from pathlib import Path
 
 import register_tables
 from class_archive import FAST_COMPILER
-from event_lake.config import read_config
+from event_lake.config_file import read_config
 from event_lake.session import create_session
 from lanes import JARS
 

@@ -13,7 +13,8 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from event_lake.config import Bytes, Config, Maintenance, read_config
+from event_lake.config import Bytes, Config, Maintenance
+from event_lake.config_file import read_config
 from event_lake.mark import BatchMark
 from event_lake.sink import EventSink, volumes
 from event_lake.storage import Storage

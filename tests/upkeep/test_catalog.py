@@ -16,7 +16,7 @@ import pyarrow.dataset as ds
 import pytest
 from pyspark.sql import SparkSession
 
-from event_lake.config import read_config
+from event_lake.config_file import read_config
 from event_lake.errors import ConfigError
 from event_lake.schema import DUPLICATES, EVENTS, EVENTS_PARTITIONS, QUARANTINE
 from event_lake.spark_api import table_of

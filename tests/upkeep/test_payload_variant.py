@@ -20,7 +20,8 @@ from pyspark.sql import SparkSession
 
 from event_lake.audit import Asked, Audit
 from event_lake.belonging import check_layout
-from event_lake.config import Lake, read_config
+from event_lake.config import Lake
+from event_lake.config_file import read_config
 from event_lake.deduplicate.verdicts import STORED
 from event_lake.errors import ConfigError
 from event_lake.events_layout import layout_of

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from event_lake.audit import Asked, Audit
 from event_lake.belonging import check_layout
-from event_lake.config import read_config
+from event_lake.config_file import read_config
 from event_lake.errors import ConfigError, DataLossError
 from event_lake.sink import EventSink
 from event_lake.upkeep.advice import advice

@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 import kinesis_source
-from event_lake.config import Config, parse_duration, read_config
+from event_lake.config import Config
+from event_lake.config_file import parse_duration, read_config
 from event_lake.deduplicate.verdicts import STORED
 from event_lake.errors import ConfigError
 from event_lake.explore.micro_batches import measured, recounted
