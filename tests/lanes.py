@@ -117,6 +117,7 @@ LEFT_OUT: dict[str, dict[str, list[str]]] = {
             "test_lake_check.py",
             "test_put_events.py",
             "test_requirements.py",
+            "test_s3_client.py",
             "test_terraform.py",
             "test_traffic.py",
             "test_verdict.py",

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from py4j.protocol import Py4JError
 
 from event_lake.errors import ConfigError
-from event_lake.s3_client import s3_client
+from event_lake.s3_client import read_object, s3_client
 from event_lake.storage import Storage, is_on_s3
 
 
@@ -83,8 +83,7 @@ class S3Store:
     def read(self, name: str) -> str | None:
         with _as_os_error():
             try:
-                answer = self.client.get_object(Bucket=self.bucket, Key=self._key(name))
-                return bytes(answer["Body"].read()).decode()
+                return read_object(self.client, self.bucket, self._key(name)).decode()
             except self.client.exceptions.NoSuchKey:
                 return None
 

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from event_lake.errors import ConfigError, DataLossError
-from event_lake.s3_client import s3_client
+from event_lake.s3_client import read_object, s3_client
 
 UNFINISHED = ".unfinished-"
 
@@ -77,10 +77,9 @@ class Folder:
     def _fetch(self, name: str) -> bytes:
         client = self._client
         try:
-            answer = client.get_object(Bucket=urlsplit(self.url).netloc, Key=self._key(name))
+            return read_object(client, urlsplit(self.url).netloc, self._key(name))
         except client.exceptions.NoSuchKey as error:
             raise self.lost(name) from error
-        return bytes(answer["Body"].read())
 
     def lost(self, name: str) -> DataLossError:
         """What to raise where a file that is needed is not there."""
