@@ -18,7 +18,7 @@ from .moments import BUCKET
 from .watch import Ended, Finding, Watch
 from .world import World
 
-RECORDS = 60  # put before the start
+RECORDS = 60  # put before the start, and again behind the kill
 WRITES = rf"^(PUT|POST|DELETE) /{BUCKET}/(?!.*\.beat$)"  # the lease's beats come by the clock
 
 
@@ -32,18 +32,25 @@ def sweep(folder: Path, engine: str, seed: int, first: int) -> int:
         place = folder / f"write-{nth:03d}"
         place.mkdir()
         with World(place, engine, seed) as world:
-            until(lambda book=world.book: len(book.places) >= RECORDS)
-            world.producers.hold()
+            _put_more(world)
             try:
                 write = _killed_after(world, nth)
                 if write is None:
                     return nth - first
                 print(f"{nth:4d}  {time.monotonic() - began:5.1f} s  killed after {write}", flush=True)
+                world.producers.go_on()
+                _put_more(world)
                 Campaign(world).check()
             except Finding:
                 keep(world, place / "s3")
                 raise
     raise AssertionError("it counts for ever")
+
+
+def _put_more(world: World) -> None:
+    enough = len(world.book.places) + RECORDS
+    until(lambda: len(world.book.places) >= enough)
+    world.producers.hold()
 
 
 def _killed_after(world: World, nth: int) -> str | None:
