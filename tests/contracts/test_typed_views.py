@@ -21,7 +21,8 @@ from event_lake.contracts.views import TypedView
 from event_lake.contracts.views import typed_views as views_of
 from event_lake.errors import ConfigError
 from event_lake.mark import BatchMark
-from event_lake.sink import EventSink, volumes
+from event_lake.placement import volumes
+from event_lake.sink import EventSink
 from event_lake.storage import Storage
 from records import event_bytes, judged_frame, raw_records, rows
 from traffic import SAMPLE_EVENTS

@@ -25,7 +25,8 @@ from event_lake.deletion.deletion import Deletion
 from event_lake.deletion.report import Report, TableReport
 from event_lake.errors import LeaseError
 from event_lake.mark import BatchMark
-from event_lake.sink import EventSink, volumes
+from event_lake.placement import volumes
+from event_lake.sink import EventSink
 from event_lake.storage import Storage
 from records import Record, event_bytes, judged_frame, raw_records
 

@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 from event_lake.config import Bytes, Config, Maintenance
 from event_lake.config_file import read_config
 from event_lake.mark import BatchMark
-from event_lake.sink import EventSink, volumes
+from event_lake.placement import volumes
+from event_lake.sink import EventSink
 from event_lake.storage import Storage
 from event_lake.upkeep.partitions import Partition, partitions
 from event_lake.upkeep.settings import for_new_tables
