@@ -6,12 +6,13 @@ good, and the problem codes, are the contract of `jobs/event_lake/parse.py`.
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
+
+from gzipped import gzipped
 
 Event = Mapping[str, Any]
 LOWER_BOUND = 946_684_800  # 2000-01-01T00:00:00Z
@@ -51,13 +52,13 @@ def _renamed(field: str, other: str) -> Callable[[Event], bytes]:
 
 # Compressed, and broken in that or beneath it.
 PACKED: tuple[tuple[str, Callable[[Event], bytes]], ...] = (
-    ("empty", lambda event: gzip.compress(b"")),
-    ("compressed_corrupt", lambda event: gzip.compress(orjson.dumps(dict(event)), mtime=0)[:-1]),
-    ("compressed_corrupt", lambda event: gzip.compress(orjson.dumps(dict(event)), mtime=0) + b"\n"),
+    ("empty", lambda event: gzipped(b"")),
+    ("compressed_corrupt", lambda event: gzipped(orjson.dumps(dict(event)), mtime=0)[:-1]),
+    ("compressed_corrupt", lambda event: gzipped(orjson.dumps(dict(event)), mtime=0) + b"\n"),
     ("compressed_corrupt", lambda event: b"\x28\xb5\x2f\xfd" + orjson.dumps(dict(event))),
-    ("unpacked_too_large", lambda event: gzip.compress(b" " * 2_000_000, mtime=0)),
-    ("not_json", lambda event: gzip.compress(gzip.compress(orjson.dumps(dict(event)), mtime=0))),
-    ("event_uuid_missing", lambda event: gzip.compress(b"{}")),
+    ("unpacked_too_large", lambda event: gzipped(b" " * 2_000_000, mtime=0)),
+    ("not_json", lambda event: gzipped(gzipped(orjson.dumps(dict(event)), mtime=0))),
+    ("event_uuid_missing", lambda event: gzipped(b"{}")),
 )
 
 BROKEN: tuple[tuple[str, Callable[[Event], bytes]], ...] = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 from collections import Counter
@@ -10,6 +9,7 @@ from collections import Counter
 from pyspark.sql import SparkSession
 
 from event_lake.metrics import Counts
+from gzipped import gzipped
 from lake import LakeHouse, event
 
 MIB = 1024 * 1024
@@ -41,9 +41,9 @@ BAD = [
     ("not_json", with_text(b'"number":NaN')),
     ("not_json", b"x" * LARGEST),
     ("not_json", b'"' + b"\\" * LARGEST),
-    ("not_json", gzip.compress(gzip.compress(event(1)))),
-    ("compressed_corrupt", gzip.compress(event(1))[:-4]),
-    ("unpacked_too_large", gzip.compress(b" " * (65 * MIB), 9)),
+    ("not_json", gzipped(gzipped(event(1)))),
+    ("compressed_corrupt", gzipped(event(1))[:-4]),
+    ("unpacked_too_large", gzipped(b" " * (65 * MIB), 9)),
     ("repeated_key", with_text(b'"event_uuid":"another"')),
     ("event_uuid_not_string", with_text(b'"x":1', event_uuid=["u-1"])),
     ("event_uuid_not_string", with_text(nested(900), event_uuid={"u": 1})),

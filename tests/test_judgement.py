@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from typing import Any
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from event_lake.audit.judgement import JUDGED, judge_batches, read
 from event_lake.compressed import MOST_UNPACKED
 from event_lake.verdict import judge
+from gzipped import gzipped
 from odd_events import BROKEN, UNUSUAL
 from records import ARRIVED, ARRIVED_MICROS, event, event_bytes
 
@@ -59,23 +59,23 @@ def test_they_agree_on_events_with_any_values_and_keys_given_twice(more: list[tu
 @example(b"\xef\xbb\xbf{}")
 def test_they_agree_on_any_bytes(data: bytes) -> None:
     agree(data)
-    agree(gzip.compress(data, mtime=0))
+    agree(gzipped(data, mtime=0))
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        gzip.compress(event_bytes()),
-        gzip.compress(event_bytes())[:-1],
-        gzip.compress(event_bytes()) + b"\0",
-        gzip.compress(event_bytes()) + b"x",
-        gzip.compress(event_bytes()[:20]) + gzip.compress(event_bytes()[20:]),
-        gzip.compress(b" " * 2_000_000 + event_bytes()),
+        gzipped(event_bytes()),
+        gzipped(event_bytes())[:-1],
+        gzipped(event_bytes()) + b"\0",
+        gzipped(event_bytes()) + b"x",
+        gzipped(event_bytes()[:20]) + gzipped(event_bytes()[20:]),
+        gzipped(b" " * 2_000_000 + event_bytes()),
         pa.compress(event_bytes(), "zstd", asbytes=True),
         pa.compress(event_bytes(), "zstd", asbytes=True)[:-1],
         pa.compress(event_bytes(), "zstd", asbytes=True) + b"x",
         pa.compress(b" " * 2_000_000 + event_bytes(), "zstd", asbytes=True),
-        gzip.compress(b""),
+        gzipped(b""),
     ],
 )
 @pytest.mark.parametrize("most", [1024, MOST_UNPACKED])
