@@ -14,7 +14,6 @@ from pyspark.sql import functions as F
 from event_lake.deduplicate.verdicts import STORED
 from event_lake.hash_join import left_join_by_hash
 from event_lake.spark_api import frame_of, in_tasks
-from event_lake.table_rows import day_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ def volumes(judged: DataFrame) -> list[Volume]:
     """How much of a micro-batch (schema.JUDGED_RECORD) goes where. Its first action runs it: it should be persisted."""
     is_stored = F.col("verdict") == STORED
     kind = F.when(is_stored, F.col("event_type")).otherwise(F.col("problem"))
-    day = F.when(is_stored, day_of("created_datetime")).otherwise(day_of("arrived_at"))
+    day = F.when(is_stored, F.to_date("created_datetime")).otherwise(F.to_date("arrived_at"))
     arrived = F.unix_micros("arrived_at")
     grouped = (
         judged.groupBy("verdict", kind.alias("kind"), day.alias("day"))

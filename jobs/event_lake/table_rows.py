@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from event_lake.deduplicate.verdicts import GAP, QUARANTINED, STORED
@@ -37,7 +37,7 @@ def stored(good: DataFrame) -> DataFrame:
         "shard_id",
         "sequence_number",
         "sub_sequence_number",
-        day_of("created_datetime").alias("date"),
+        F.to_date("created_datetime").alias("date"),
     )
 
 
@@ -53,7 +53,7 @@ def quarantined(bad: DataFrame) -> DataFrame:
         "shard_id",
         "sequence_number",
         "sub_sequence_number",
-        day_of("arrived_at").alias("date"),
+        F.to_date("arrived_at").alias("date"),
     )
 
 
@@ -74,13 +74,13 @@ def copies(duplicates: DataFrame, with_payload: bool) -> DataFrame:
         "sequence_number",
         "sub_sequence_number",
         "partition_key",
-        day_of("arrived_at").alias("date"),
+        F.to_date("arrived_at").alias("date"),
     )
 
 
 def gaps(lost: DataFrame) -> DataFrame:
-    """What the source says of lost records as rows of their table (schema.GAPS), and with where a
-    record comes from. The source tells in JSON: see kinesis_source.gap."""
+    """What the source says of lost records as rows of their table (schema.GAPS), and with where a record comes from.
+    The source tells in JSON: see kinesis_source.gap."""
     said = F.from_json("detail", "why string, `from` string, `to` string, since string")
     return lost.select(
         "shard_id",
@@ -89,11 +89,7 @@ def gaps(lost: DataFrame) -> DataFrame:
         said["since"].cast("timestamp").alias("from_time"),
         F.col("arrived_at").alias("to_time"),
         F.coalesce(said["why"], "detail").alias("why"),
-        day_of("arrived_at").alias("date"),
+        F.to_date("arrived_at").alias("date"),
         "sequence_number",
         "sub_sequence_number",
     )
-
-
-def day_of(column: str) -> Column:
-    return F.to_date(F.col(column))

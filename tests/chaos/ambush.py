@@ -38,9 +38,10 @@ class Ambush:
             return False
         with self._lock:
             self._left -= 1
-            if self._left == 0:
-                self.request = request
-            return self._left == 0
+            if self._left:
+                return False
+            self.request = request
+            return True
 
     def strike(self) -> None:
         time.sleep(self.delay)
