@@ -17,7 +17,7 @@ from event_lake.contracts.contract_set import ContractSet
 from event_lake.errors import ConfigError, DataLossError, EventLakeError
 from event_lake.parse import parse
 from event_lake.parsed_source import UNPACKED_OPTION, parsed_kinesis
-from event_lake.spark_api import before_spark_4
+from event_lake.spark_api import before_spark_4, register_source
 
 # Those that Spark itself or a connector reads, and that are parsed in a step of their own.
 READ_RAW: dict[str, Callable[[SparkSession, Source], DataFrame]] = {
@@ -69,7 +69,7 @@ def parsed_records(
     if goal is not None:
         options["endingPosition"] = json.dumps(goal.to_json())
     source = parsed_kinesis(contracts)
-    spark.dataSource.register(source)
+    register_source(spark, source)
     return spark.readStream.format(source.name()).options(**options).load()
 
 

@@ -1,4 +1,4 @@
-"""What the job needs of Spark 4.1 and Spark 3.5 (EMR 7.14, Glue 5.1) lacks, by its older means.
+"""What the job needs of Spark 4.1 and Spark 3.5 (EMR 7.14, Glue 5.1) lacks, by its older means; and a thread's session.
 
 Everything else that the job calls is in both; sources in Python are not (`source.refuse_unreadable`).
 """
@@ -29,6 +29,24 @@ def give_thread_a_session(spark: SparkSession) -> None:
     sessions = _java_sessions(spark._jvm)
     if sessions.getActiveSession().isEmpty():
         sessions.setActiveSession(spark._jsparkSession)
+
+
+def register_source(spark: SparkSession, source: type[Any]) -> None:
+    """Makes a source in Python known to this session, and leaves the thread the session that it has.
+
+    Spark looks for the name in that one as well, and refuses it with DATA_SOURCE_ALREADY_EXISTS where only that one has
+    it (seen with 4.1.1): an audit and a notebook, say, each with a session of its own.
+    """
+    sessions = _java_sessions(spark._jvm)
+    active = sessions.getActiveSession()
+    sessions.setActiveSession(spark._jsparkSession)
+    try:
+        spark.dataSource.register(source)
+    finally:
+        if active.isEmpty():
+            sessions.clearActiveSession()
+        else:
+            sessions.setActiveSession(active.get())
 
 
 @lru_cache(maxsize=1)

@@ -45,7 +45,8 @@ SCHEMA = (
 class KinesisDataSource(DataSource):
     """Exact Kinesis reading. Options: see `kinesis_source.options`. Columns: `SCHEMA`, named as AWS's connectors do.
 
-    Register it once a session: ``spark.dataSource.register(KinesisDataSource)``.
+    Register it once a session: ``spark.dataSource.register(KinesisDataSource)``. Spark 4.1 refuses that where the
+    thread's active session is another one that has it (DATA_SOURCE_ALREADY_EXISTS): make this the active one first.
     """
 
     @classmethod

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 import kinesis_source
+from event_lake.spark_api import register_source
 from kinesis_query import KinesisQuery
 from kinesis_server import KinesisServer
 from kinesis_source import SCHEMA, DataLossError, KinesisDataSource, OptionError, tip
@@ -363,5 +364,26 @@ def test_a_frame_keeps_the_tip_of_its_first_action(
 
 
 def batch_frame(spark: SparkSession, options: dict[str, str]) -> DataFrame:
-    spark.dataSource.register(KinesisDataSource)
+    register_source(spark, KinesisDataSource)
     return spark.read.format("kinesis-exact").options(**options).load()
+
+
+def test_two_sessions_of_a_thread_both_read_and_each_registers_for_itself(
+    server: KinesisServer, options: dict[str, str], spark: SparkSession
+) -> None:
+    put(server, 10, "read twice")
+    first, second = spark.newSession(), spark.newSession()
+    try:
+        for session, other in ((first, second), (second, first)):
+            use(other)
+            assert batch_frame(session, options).count() == 10
+            used = SparkSession.getActiveSession()
+            assert used is not None
+            assert used._jsparkSession.equals(other._jsparkSession)
+    finally:
+        use(spark)
+
+
+def use(session: SparkSession) -> None:
+    """Makes it the active session of this thread, as all that brings rows along does."""
+    session.createDataFrame([("a row",)], "row string")

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 import kinesis_source
+from event_lake.spark_api import register_source
 from kinesis_server import KinesisServer
 
 
@@ -30,7 +31,7 @@ class Stored:
 def start(
     spark: SparkSession, server: KinesisServer, folder: Path, trigger: dict[str, Any], **options: str
 ) -> tuple[StreamingQuery, Stored]:
-    spark.dataSource.register(kinesis_source.KinesisDataSource)
+    register_source(spark, kinesis_source.KinesisDataSource)
     given = {"streamName": "events", "endpointUrl": server.endpoint_url, "holdBackMs": "0", **options}
     stored = Stored()
     frame = spark.readStream.format("kinesis-exact").options(**given).load()

@@ -21,6 +21,7 @@ from event_lake.schema import DUPLICATES, EVENTS, GAPS, QUARANTINE
 from event_lake.session import create_session
 from event_lake.sink import EventSink
 from event_lake.source import kinesis_options
+from event_lake.spark_api import register_source
 from event_lake.storage import Storage, configuration_text
 from event_lake.stored_rows import is_there, rows_of
 from event_lake.upkeep.advice import advice
@@ -71,7 +72,7 @@ class OpenLake:
         since = datetime.now(UTC) - parse_duration("last", last)
         options = kinesis_options(self.config.source, self.spark.sparkContext.defaultParallelism)
         options |= {"startingPosition": since.isoformat(), "endingPosition": "latest"}
-        self.spark.dataSource.register(kinesis_source.KinesisDataSource)
+        register_source(self.spark, kinesis_source.KinesisDataSource)
         return self.spark.read.format("kinesis-exact").options(**options).load()
 
     def complete_through(self) -> datetime | None:
