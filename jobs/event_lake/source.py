@@ -73,6 +73,12 @@ def parsed_records(
     return spark.readStream.format(source.name()).options(**options).load()
 
 
+def raw_kinesis(spark: SparkSession, options: dict[str, str]) -> DataFrame:
+    """What the stream has between two bounds, as it is there (schema.RAW_RECORD); `options`: of `kinesis-exact`."""
+    register_source(spark, kinesis_source.KinesisDataSource)
+    return spark.read.format(kinesis_source.KinesisDataSource.name()).options(**options).load()
+
+
 def kinesis_options(source: Source, parallelism: int) -> dict[str, str]:
     """The options of `kinesis-exact` that the configuration stands for."""
     options = {

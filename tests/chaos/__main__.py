@@ -28,6 +28,8 @@ from .plan import lives
 from .watch import Finding
 from .world import World
 
+ONLY_RANDOM = ("kills", "minutes", "cluster", "check_every", "rate")  # options of the run with random kills
+
 
 def main(arguments: list[str]) -> int:
     options = _options(arguments)
@@ -69,7 +71,14 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "the next, and so on to the last; a later start must catch up each time",
     )
     parser.add_argument("--logs", type=Path, help="keep logs there (default: a temporary folder, kept on failure)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.first_start is not None:
+        given = [name for name in ONLY_RANDOM if getattr(options, name) != parser.get_default(name)]
+        if given:
+            parser.error(f"--first-start makes no use of --{given[0].replace('_', '-')}: leave it out")
+        if options.first_start < 1:
+            parser.error(f"--first-start {options.first_start}: the first write is 1")
+    return options
 
 
 def _campaign(options: argparse.Namespace, seed: int, folder: Path) -> None:

@@ -44,15 +44,17 @@ class Campaign:
 
     def run(self, lives: Iterable[Life], limits: Limits) -> None:
         deadline = time.monotonic() + 60 * limits.minutes
-        checked = 0
+        checked, just_checked = 0, False
         for life in lives:
             if self.tally.kills >= limits.kills or time.monotonic() > deadline or limits.asked_to_end.is_set():
                 break
             self._live(life)
-            if self.tally.kills - checked >= limits.check_every or self._given_up >= GIVEN_UP:
+            just_checked = self.tally.kills - checked >= limits.check_every or self._given_up >= GIVEN_UP
+            if just_checked:
                 checked = self.tally.kills
                 self.check()
-        self.check()
+        if not just_checked:
+            self.check()
         self._audit()
 
     def check(self) -> None:

@@ -18,8 +18,7 @@ from event_lake.audit.tables import Reach, content_of_duplicate, content_of_even
 from event_lake.config import Source
 from event_lake.errors import ConfigError
 from event_lake.schema import PLACE
-from event_lake.source import kinesis_options, named_failure
-from event_lake.spark_api import register_source
+from event_lake.source import kinesis_options, named_failure, raw_kinesis
 from kinesis_source.batch import plan
 from kinesis_source.bounds import Bounds
 from kinesis_source.position import Position, format_time, parse_time
@@ -83,9 +82,7 @@ def judged_records(spark: SparkSession, options: dict[str, str], most_unpacked: 
     payload_hash, and what a row of each table would say of it: as_event, as_duplicate, as_quarantined (and as_unpacked,
     the same of a good event that came compressed, and as_replayed, as_duplicate without the partition key). `by_hour`:
     the events table is partitioned by the hour, too."""
-    register_source(spark, kinesis_source.KinesisDataSource)
-    raw = spark.read.format("kinesis-exact").options(**options).load()
-    judged = raw.mapInArrow(partial(judge_batches, most_unpacked), JUDGED)
+    judged = raw_kinesis(spark, options).mapInArrow(partial(judge_batches, most_unpacked), JUDGED)
     event_type = F.split_part("event_name", F.lit(":"), F.lit(1))
     subtype = F.split_part("event_name", F.lit(":"), F.lit(2))
     payload = F.coalesce("unpacked", "data")

@@ -10,7 +10,6 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-import kinesis_source
 from event_lake.config import Config
 from event_lake.config_file import parse_duration, read_config
 from event_lake.deduplicate.verdicts import STORED
@@ -20,8 +19,7 @@ from event_lake.explore.shown import use_style
 from event_lake.schema import DUPLICATES, EVENTS, GAPS, QUARANTINE
 from event_lake.session import create_session
 from event_lake.sink import EventSink
-from event_lake.source import kinesis_options
-from event_lake.spark_api import register_source
+from event_lake.source import kinesis_options, raw_kinesis
 from event_lake.storage import Storage, configuration_text
 from event_lake.stored_rows import is_there, rows_of
 from event_lake.upkeep.advice import advice
@@ -72,8 +70,7 @@ class OpenLake:
         since = datetime.now(UTC) - parse_duration("last", last)
         options = kinesis_options(self.config.source, self.spark.sparkContext.defaultParallelism)
         options |= {"startingPosition": since.isoformat(), "endingPosition": "latest"}
-        register_source(self.spark, kinesis_source.KinesisDataSource)
-        return self.spark.read.format("kinesis-exact").options(**options).load()
+        return raw_kinesis(self.spark, options)
 
     def complete_through(self) -> datetime | None:
         """Everything that arrived before is stored; None where nothing is yet, or the source cannot tell."""
